@@ -6,6 +6,7 @@ import { z } from "zod";
 import { overridden } from "./compute/index.ts";
 import { type Failpoint, parseFailpoints } from "./host/failpoint.ts";
 import {
+  type PythonIndexShape,
   type RegistryShape,
   type SecretSourceShape,
   Settings,
@@ -41,11 +42,16 @@ export type RegistryConfig =
       readonly password: SecretSource | undefined;
     };
 
+/** A package index of Python that this worker's configuration allows: an address, or a folder of wheels. */
+export type PythonIndex =
+  | { readonly url: string; readonly username?: string; readonly password?: SecretSource }
+  | { readonly folder: string };
+
 /** The worker's configuration, checked, with absolute paths and its trusted keys. */
 export interface WorkerConfig
   extends Omit<
     z.output<typeof Settings>,
-    "key" | "trustedKeys" | "registries" | "secrets" | "store" | "stores"
+    "key" | "trustedKeys" | "registries" | "secrets" | "store" | "stores" | "python"
   > {
   readonly key: SecretSource;
   readonly store: StoreConfig;
@@ -54,6 +60,12 @@ export interface WorkerConfig
   readonly trustedKeys: readonly TrustedKey[];
   readonly registries: Readonly<Record<string, RegistryConfig>>;
   readonly secrets: Readonly<Record<string, SecretSource>>;
+  readonly python: {
+    readonly interpreters: Readonly<Record<string, string>>;
+    readonly indexes: Readonly<Record<string, PythonIndex>>;
+    /** The most bytes of environments that are kept, unless runs use more. */
+    readonly environmentBytes: number;
+  };
   /** The worker's own environment: for `env` sources and allowed variables. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The failpoints of TOWPATH_FAILPOINTS. Always empty in a published build, which refuses the variable. */
@@ -181,7 +193,9 @@ async function resolveSettings(
     trustedKeys,
     registries: mapValues(settings.registries, (registry) => registryConfig(registry, args.folder)),
     python: {
+      ...settings.python,
       interpreters: mapValues(settings.python.interpreters, (path) => resolve(args.folder, path)),
+      indexes: mapValues(settings.python.indexes, (index) => pythonIndex(index, args.folder)),
     },
     secrets: mapValues(settings.secrets, (source) => secretSource(source, args.folder)),
     environment: args.environment,
@@ -325,6 +339,16 @@ function storeRoot(root: string, args: { folder: string; at: string; faults: str
 function secretSource(source: z.output<typeof SecretSourceShape>, folder: string): SecretSource {
   if (source.file !== undefined) return { file: resolve(folder, source.file) };
   return { env: source.env ?? "" };
+}
+
+function pythonIndex(index: z.output<typeof PythonIndexShape>, folder: string): PythonIndex {
+  if ("folder" in index) return { folder: resolve(folder, index.folder) };
+  const { url, username, password } = index;
+  return {
+    url,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password: secretSource(password, folder) }),
+  };
 }
 
 function registryConfig(registry: z.output<typeof RegistryShape>, folder: string): RegistryConfig {

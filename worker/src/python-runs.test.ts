@@ -1,8 +1,10 @@
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { SpecInput } from "@towpath/contract";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { pythonMinor, Wheels } from "./environments/wheels.fixture.ts";
 import { type FakeAttempt, linesOf } from "./testing/fake-attempt.fixture.ts";
 import { hasPython } from "./testing/python.fixture.ts";
 import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
@@ -162,6 +164,71 @@ def main() -> None:
     const { attempt, end } = await run(await deploy(source, { entry }));
     expect(end).toMatchObject({ outcome: "completed" });
     expect(linesOf(attempt)).toContain("log: yes");
+  });
+});
+
+describe.skipIf(!hasPython)("a flow with a locked environment", () => {
+  /** Deploys a flow that needs a package, and the lock of that package. */
+  async function deployLocked(requirements: string, more: Partial<SpecInput> = {}) {
+    const environment = {
+      kind: "lock" as const,
+      python: pythonMinor(),
+      requirements: "locked.txt",
+      digest: createHash("sha256").update(requirements).digest("hex"),
+    };
+    const source = `
+from greeting import text
+from towpath import flow
+
+@flow
+def main() -> None:
+    print(text)
+`;
+    const entry = { ...ENTRY, environment };
+    return await testEnv.deploy({ "flows/main.py": source, "locked.txt": requirements }, { entry, ...more });
+  }
+  const indexes = { default: { folder: "wheels" } };
+
+  test("runs in it: it is built before the start, once, and the log says so", async () => {
+    const line = await new Wheels(join(testEnv.dir, "wheels")).add("greeting", "text = 'hello'\n");
+    await testEnv.start({ python: { indexes }, loadAhead: 1 });
+    const deployed = await deployLocked(line);
+    const first = await run(deployed);
+    expect(first.end).toMatchObject({ outcome: "completed" });
+    expect(linesOf(first.attempt)).toEqual([
+      `worker: Builds its Python environment: Python ${pythonMinor()}, packages: 1.`,
+      expect.stringMatching(/^worker: The environment is ready after \d+\.\d s\.$/),
+      "log: hello",
+    ]);
+    await expect.poll(() => testEnv.logged.filter((text) => text.includes(LOADED)).length, PATIENTLY).toBe(1);
+    const second = await run(deployed);
+    expect(linesOf(second.attempt)).toEqual(["log: hello"]);
+    expect(second.attempt.control[0]).toMatchObject({ type: "started", launcher: "warm" });
+  });
+
+  test("is refused without a wheel, and the worker's other deployments go on", async () => {
+    await testEnv.start({ python: { indexes }, breakerFailures: 1 });
+    const { attempt, end } = await run(await deployLocked(`greeting==1.0 --hash=sha256:${"0".repeat(64)}\n`));
+    expect(end).toMatchObject({ outcome: "refused" });
+    expect(JSON.stringify(end)).toMatch(
+      /has no wheel for this platform and Python.*The worker's log names the package/,
+    );
+    expect(JSON.stringify([attempt.control, attempt.bulk])).not.toContain("greeting==");
+    expect(testEnv.logged.join()).toContain("greeting==1.0");
+    const other = await testEnv.deployFlow(`await gateway.log("here");`, { deployment: "other" });
+    expect((await run(other)).end).toMatchObject({ outcome: "completed" });
+  });
+
+  test("is given back while its index is down", async () => {
+    await testEnv.start({ python: { indexes: { default: { url: "http://127.0.0.1:9/simple" } } } });
+    const attempt = testEnv.plane.submit(
+      await deployLocked(`greeting==1.0 --hash=sha256:${"0".repeat(64)}\n`),
+    );
+    await testEnv.plane.until("the attempt is given back", () =>
+      attempt.control.some(({ type }) => type === "released"),
+    );
+    const released = attempt.control.find((record) => record.type === "released");
+    expect(JSON.stringify(released)).toContain("A package index does not answer.");
   });
 });
 

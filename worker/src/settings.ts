@@ -37,6 +37,18 @@ export const TrustedKey = z
 /** A key whose signature on a spec the worker accepts. */
 export type TrustedKey = z.infer<typeof TrustedKey>;
 
+/** Where packages of Python come from. */
+export const PythonIndexShape = z.union([
+  z.strictObject({
+    url: z.url({ protocol: /^https?$/, error: "the address of a package index" }),
+    username: z.string().min(1).optional(),
+    password: SecretSourceShape.optional(),
+  }),
+  z.strictObject({ folder: z.string().min(1) }),
+]);
+
+const MIB = 1024 * 1024;
+
 const KeyFile = z.strictObject({ file: z.string().min(1) });
 
 /** A folder, or a prefix in a bucket: `s3://bucket/prefix`, with its credentials. */
@@ -129,10 +141,15 @@ export const Settings = z.strictObject({
   python: z
     .strictObject({
       interpreters: z.record(Name, z.string().min(1)).default({}),
+      indexes: z.record(Name, PythonIndexShape).default({}),
+      environmentBytes: z
+        .int()
+        .min(MIB)
+        .default(20 * 1024 * MIB),
     })
     .prefault({})
     .describe(
-      'Python for flows: `interpreters` are paths by name, such as `{"interpreters": {"conda": "/opt/conda/bin/python"}}`. `default` is for flows that name none; without it that is `python3` of the worker\'s PATH.',
+      'Python for flows. `interpreters` are paths by name, such as `{"conda": "/opt/conda/bin/python"}`; `default` is for flows that name none, else `python3` of the PATH. `indexes` are package indexes by name, each `{"url": URL}`, with `username` and `password` if needed, or `{"folder": PATH}` with wheels; the worker contacts no other. `default` is for locks that name none. Above `environmentBytes` (default: 20 GiB) the worker removes the environments that were not used for the longest time.',
     ),
   envAllow: z
     .array(z.string().regex(NAME_PATTERN))

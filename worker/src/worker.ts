@@ -16,6 +16,7 @@ import {
 import { openCodeCache } from "./code/index.ts";
 import { detect, type Machine, type Stock, stockOf, thisMachine } from "./compute/index.ts";
 import type { WorkerConfig } from "./config.ts";
+import { BUILD_MS } from "./environments/index.ts";
 import { bootTimeClock, type Clock, type Sleep, sleep, wallClock } from "./host/index.ts";
 import { Jobs, Pollers } from "./jobs/index.ts";
 import { lockStateDir, openReserve } from "./journal/index.ts";
@@ -46,6 +47,24 @@ const LAST_REPORT_MS = 5_000;
 /** How long an eviction may take, milliseconds: a little more than the longest kill grace of a spec. */
 const EVICTION_MS = 3_700_000;
 
+/** How much longer than its own limit a build may take to clean up, milliseconds. */
+const MARGIN_MS = 60_000;
+/** Variables that installers of Python packages may need for a connection. */
+const INSTALLER_VARIABLES = [
+  "PATH",
+  "HTTP_PROXY",
+  "HTTPS_PROXY",
+  "https_proxy",
+  "http_proxy",
+  "ALL_PROXY",
+  "all_proxy",
+  "NO_PROXY",
+  "no_proxy",
+  "PIP_CERT",
+  "REQUESTS_CA_BUNDLE",
+  "SSL_CERT_FILE",
+  "SSL_CERT_DIR",
+];
 /** The variables that git gets, to reach a registry. Git reads the proxy for HTTP in lower case only. */
 const GIT_VARIABLES = [
   "PATH",
@@ -132,6 +151,12 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     dir: paths.cache,
     git: { env: allowedEnvironment(config.environment, GIT_VARIABLES) },
   });
+  const environments = {
+    cache: await openCodeCache({ dir: paths.environments, limits: { timeMs: BUILD_MS + MARGIN_MS } }),
+    downloads: paths.downloads,
+    config,
+    env: allowedEnvironment(config.environment, INSTALLER_VARIABLES),
+  };
   const stock = await stockOfMachine(config, deps);
   const loops: Loop[] = [];
   // The session's hook needs the attempts, which need the connection.
@@ -183,6 +208,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
       secrets,
       trust,
       cache,
+      environments,
       runners,
       preallocation,
       oom: watchOom(),

@@ -81,6 +81,7 @@ export class ClaimedAttempt implements Reporting {
   /** Why it is given back at once. */
   giveBack: string | null = null;
   releaseCode: (() => Promise<void>) | null = null;
+  releaseEnvironment: (() => Promise<void>) | null = null;
   readonly #deps: AttemptDeps;
   #phase: Phase;
   #spool: Spool | undefined;
@@ -307,6 +308,7 @@ export class ClaimedAttempt implements Reporting {
     try {
       await this.#spool?.close();
       await this.releaseCode?.();
+      await this.releaseEnvironment?.();
       await this.store.remove(this.stored);
     } catch (error) {
       // It only takes room. The next start of the worker removes it.

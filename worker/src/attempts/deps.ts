@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { CodeCache } from "../code/index.ts";
 import type { Taken } from "../compute/index.ts";
 import type { WorkerConfig } from "../config.ts";
+import type { EnvironmentDeps } from "../environments/index.ts";
 import type { Clock, Sleep } from "../host/index.ts";
 import type { Reserve } from "../journal/index.ts";
 import type { OomWatch, RunnerPool } from "../launch/index.ts";
@@ -42,6 +43,7 @@ export interface AttemptDeps {
   readonly secrets: LiveSecrets;
   readonly trust: Trust;
   readonly cache: CodeCache;
+  readonly environments: EnvironmentDeps;
   readonly runners: RunnerPool;
   readonly oom: OomWatch;
   readonly reserve: Reserve;

@@ -17,6 +17,10 @@ export interface StatePaths {
   /** Preallocated folders and journals. On the same file system as both. */
   readonly preallocation: string;
   readonly cache: string;
+  /** Environments of Python. */
+  readonly environments: string;
+  /** What installers have downloaded. */
+  readonly downloads: string;
   readonly compileCache: string;
   readonly floors: string;
   readonly identity: string;
@@ -31,6 +35,8 @@ export function statePaths(stateDir: string): StatePaths {
     runners: join(stateDir, "runners"),
     preallocation: join(stateDir, "preallocation"),
     cache: join(stateDir, "cache"),
+    environments: join(stateDir, "environments"),
+    downloads: join(stateDir, "downloads"),
     compileCache: join(stateDir, "compile-cache"),
     floors: join(stateDir, "floors.json"),
     identity: join(stateDir, "worker.json"),

@@ -10,7 +10,15 @@ import {
 } from "@towpath/contract";
 import { readBootId } from "@towpath/contract/process";
 import { CodeError, type CodeRequest, type FetchedCode, fetchCode } from "../code/index.ts";
-import { checkEnvironment, type Interpreter, interpreterFor } from "../environments/index.ts";
+import {
+  type BuiltEnvironment,
+  bringEnvironment,
+  checkEnvironment,
+  EnvironmentError,
+  holdEnvironment,
+  type Interpreter,
+  interpreterFor,
+} from "../environments/index.ts";
 import {
   type AheadVersion,
   aheadEnvironment,
@@ -58,6 +66,7 @@ export async function prepareAttempt(
   const spec = await verifyAssignment(deps.trust, { assignment, workspaceId });
   checkEnvironment(deps.config, spec.entry);
   deps.allot(claimed, computeOf(spec, assignment.trigger));
+  await keepEnvironment(deps, claimed, spec);
   const secrets = await deps.secrets.resolve(spec.secrets.map(({ name }) => name));
   const { store, secrets: ofStore } = await resolveStore(deps.config, spec.store);
   const redactor = createRedactor(new Map([...secrets, ...ofStore]));
@@ -66,19 +75,80 @@ export async function prepareAttempt(
     bringing ??= bringCode(deps, claimed, spec.code);
     return bringing;
   };
-  return { spec, workspaceId, code, interpreter: () => interpreterOf(deps, spec), secrets, store, redactor };
+  let finding: Promise<Interpreter | null> | undefined;
+  const interpreter = () => {
+    finding ??= interpreterOf(deps, claimed, { entry: spec.entry, code });
+    return finding;
+  };
+  return { spec, workspaceId, code, interpreter, secrets, store, redactor };
+}
+
+/** Keeps the environment of a lock from being removed while an attempt needs it. @throws Refusal when there is no such Python. */
+export async function keepEnvironment(
+  deps: AttemptDeps,
+  claimed: ClaimedAttempt,
+  { entry }: Pick<Spec, "entry">,
+): Promise<void> {
+  const environment = entry.kind === "flow" ? undefined : entry.environment;
+  if (environment?.kind !== "lock") return;
+  const release = await holdEnvironment(deps.environments, environment);
+  claimed.releaseEnvironment = release;
+  if (isOver(claimed.phase)) await release();
 }
 
 /**
- * The interpreter of Python that a spec's entry needs, or null.
- * @throws Refusal when the worker has no such interpreter.
+ * The interpreter of Python that a spec's entry needs, or null. The environment of a lock is built if it is not there.
+ * @throws Refusal when there is no such interpreter, or the environment cannot be built; EnvironmentError when it cannot be built now.
  */
 export async function interpreterOf(
-  deps: Pick<AttemptDeps, "config">,
-  { entry }: Pick<Spec, "entry">,
+  deps: AttemptDeps,
+  claimed: ClaimedAttempt,
+  { entry, code }: { entry: Spec["entry"]; code: () => Promise<BroughtCode> },
 ): Promise<Interpreter | null> {
   if (entry.kind === "flow" || (entry.kind === "command" && entry.environment === undefined)) return null;
-  return await interpreterFor(deps.config, entry.environment);
+  const { environment } = entry;
+  if (environment?.kind !== "lock") return await interpreterFor(deps.config, environment?.name ?? null);
+  const { dir: codeDir } = await code();
+  const beganMs = deps.bootClock.nowMs();
+  const { signal } = claimed.stopping;
+  const onBuild = (packages: number) =>
+    void claimed
+      .note("info", `Builds its Python environment: Python ${environment.python}, packages: ${packages}.`)
+      .catch(() => {});
+  const built = await refusing(deps, claimed, () =>
+    bringEnvironment(deps.environments, { environment, codeDir, signal, onBuild }),
+  );
+  // The attempt holds it too.
+  await built.release();
+  if (built.wasChanged)
+    deps.log.error(
+      { attempt: claimed.name, dir: built.dir },
+      "an environment was changed after it was built, so it was built again; check the runs that used it",
+    );
+  if (!built.cached)
+    await claimed.note("info", `The environment is ready after ${secondsSince(deps, beganMs)} s.`);
+  return built.interpreter;
+}
+
+function secondsSince({ bootClock }: Pick<AttemptDeps, "bootClock">, beganMs: number): string {
+  return ((bootClock.nowMs() - beganMs) / 1000).toFixed(1);
+}
+
+/** Logs why an environment cannot be built. The message leaves this network, and the output does not. */
+async function refusing(
+  deps: Pick<AttemptDeps, "log">,
+  claimed: Pick<ClaimedAttempt, "name">,
+  bring: () => Promise<BuiltEnvironment>,
+): Promise<BuiltEnvironment> {
+  try {
+    return await bring();
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    const { code, output } = error;
+    deps.log.error({ attempt: claimed.name, code, output }, "an environment could not be built");
+    if (error.kind === "refused") throw new Refusal("bad-environment", error.message);
+    throw error;
+  }
 }
 
 /** The program of an attempt's runner. @throws what finding its interpreter throws. */
@@ -88,7 +158,11 @@ export async function programOf({
 }: Pick<Prepared, "spec" | "interpreter">): Promise<RunnerProgram> {
   // The runner of a command is Node, whatever the command needs.
   const found = spec.entry.kind === "python" ? await interpreter() : null;
-  return found === null ? NODE : { kind: "python", interpreter: found.path };
+  return found === null ? NODE : pythonOf(found);
+}
+
+function pythonOf({ path }: Interpreter): RunnerProgram {
+  return { kind: "python", interpreter: path };
 }
 
 /** Fetches code, or finds it in the cache, and keeps it there while the attempt is held. */
@@ -180,7 +254,7 @@ export function firstStored(
  * if the attempt's environment has secrets or devices that a waiting runner must not have.
  */
 export function aheadVersion(
-  deps: Pick<AttemptDeps, "cache" | "config">,
+  deps: Pick<AttemptDeps, "cache" | "config" | "environments">,
   claimed: Pick<ClaimedAttempt, "taken">,
   args: { assignment: Assignment; prepared: Pick<Prepared, "spec"> },
 ): AheadVersion | null {
@@ -199,9 +273,27 @@ export function aheadVersion(
       exportName: entry.kind === "python" ? entry.function : entry.export,
     },
     async bring(signal) {
-      const program = await programOf({ spec, interpreter: () => interpreterOf(deps, spec) });
-      const { dir, release } = await fetchCode(deps.cache, await codeRequest(deps, code), signal);
-      return { dir, program, release };
+      const fetched = await fetchCode(deps.cache, await codeRequest(deps, code), signal);
+      const environment = entry.kind === "python" ? entry.environment : undefined;
+      try {
+        if (environment?.kind === "lock") {
+          const built = await bringEnvironment(deps.environments, {
+            environment,
+            codeDir: fetched.dir,
+            signal,
+          });
+          const release = async () => void (await Promise.all([fetched.release(), built.release()]));
+          return { dir: fetched.dir, program: pythonOf(built.interpreter), release };
+        }
+        const program =
+          entry.kind === "python"
+            ? pythonOf(await interpreterFor(deps.config, environment?.name ?? null))
+            : NODE;
+        return { dir: fetched.dir, program, release: fetched.release };
+      } catch (error) {
+        await fetched.release();
+        throw error;
+      }
     },
   };
 }

@@ -11,7 +11,7 @@ import type { AttemptDeps } from "./deps.ts";
 import { type Launched, openAttemptGateway } from "./launch-attempt.ts";
 import { claimName } from "./paths.ts";
 import { type FoundFact, type Phase, restartPhase } from "./phases.ts";
-import { bringCode, interpreterOf, type Prepared, secretDigests } from "./prepare.ts";
+import { bringCode, interpreterOf, keepEnvironment, type Prepared, secretDigests } from "./prepare.ts";
 import { isTerminated } from "./spool.ts";
 import { readHistory } from "./spool-records.ts";
 import { heldProcess, watchLinger } from "./stop.ts";
@@ -116,11 +116,13 @@ export async function adopt(
   const access = await resolveStore(deps.config, stored.spec.store).catch(() => null);
   const secrets = access && (await secretsAsBefore(deps, stored));
   const code = bringCode(deps, claimed, stored.spec.code).catch(() => ({ dir: "", cached: false }));
+  // It may be gone, and so may its interpreter: the process runs on all the same.
+  keepEnvironment(deps, claimed, stored.spec).catch(() => {});
   const prepared: Prepared = {
     spec: stored.spec,
     workspaceId: stored.workspaceId,
     code: () => code,
-    interpreter: () => interpreterOf(deps, stored.spec),
+    interpreter: () => interpreterOf(deps, claimed, { entry: stored.spec.entry, code: () => code }),
     secrets: secrets ?? new Map(),
     store: access?.store ?? { root: deps.config.store.root },
     redactor: createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])])),

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Cause } from "@towpath/contract";
 import { CodeError } from "../code/index.ts";
 import { DoesNotFit } from "../compute/index.ts";
+import { EnvironmentError } from "../environments/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import { killMarked } from "../host/index.ts";
 import { JournalError } from "../journal/index.ts";
@@ -261,6 +262,7 @@ async function close(
 function isOfOneDeployment(error: unknown): boolean {
   if (error instanceof SecretUnavailable || error instanceof StoreUnknown || error instanceof DoesNotFit)
     return true;
+  if (error instanceof EnvironmentError) return error.code !== "disk-full";
   return error instanceof CodeError && error.code !== "cache-unwritable" && error.code !== "git-missing";
 }
 
@@ -268,6 +270,7 @@ function isOfOneDeployment(error: unknown): boolean {
 function releaseReason(error: unknown): string {
   const shown =
     error instanceof CodeError ||
+    error instanceof EnvironmentError ||
     error instanceof SecretUnavailable ||
     error instanceof StoreUnknown ||
     error instanceof DoesNotFit ||

@@ -61,12 +61,12 @@ export async function bringTree(
   }
 }
 
-interface Asked {
+interface Waiting {
   readonly request: TreeRequest;
   readonly signal: AbortSignal;
 }
 
-async function joinFetch(cache: CodeCache, args: Asked): Promise<void> {
+async function joinFetch(cache: CodeCache, args: Waiting): Promise<void> {
   const { key } = args.request;
   const fetching = cache.fetching.get(key) ?? startFetch(cache, args);
   fetching.waiting += 1;
@@ -83,7 +83,7 @@ async function joinFetch(cache: CodeCache, args: Asked): Promise<void> {
   }
 }
 
-function startFetch(cache: CodeCache, args: Asked): Fetching {
+function startFetch(cache: CodeCache, args: Waiting): Fetching {
   const abort = new AbortController();
   const done = fetchTree(cache, { ...args, signal: abort.signal });
   // All callers may have given up before it fails.
@@ -98,7 +98,7 @@ function endFetch(cache: CodeCache, args: { key: string; fetching: Fetching }): 
   args.fetching.abort.abort();
 }
 
-async function fetchTree(cache: CodeCache, args: Asked): Promise<void> {
+async function fetchTree(cache: CodeCache, args: Waiting): Promise<void> {
   const timeout = AbortSignal.timeout(cache.limits.timeMs);
   const signal = AbortSignal.any([args.signal, timeout]);
   let workspace: string | undefined;

@@ -1,1 +1,10 @@
+export { EnvironmentError } from "./environment-error.ts";
+export {
+  BUILD_MS,
+  type BuiltEnvironment,
+  bringEnvironment,
+  type EnvironmentDeps,
+  holdEnvironment,
+  type LockedEnvironment,
+} from "./environments.ts";
 export { checkEnvironment, type Interpreter, interpreterFor } from "./interpreters.ts";

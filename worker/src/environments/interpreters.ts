@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { access, constants, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
-import type { Entry, PythonEnvironment } from "@towpath/contract";
+import type { Entry } from "@towpath/contract";
 import type { WorkerConfig } from "../config.ts";
 import { Refusal } from "../trust/index.ts";
 
@@ -33,33 +33,61 @@ const known = new Map<string, Interpreter>();
 
 /**
  * Checks what can be known before the code is there.
- * @throws Refusal when the configuration names no such interpreter, or the entry's environment is a lock.
+ * @throws Refusal when the configuration names no such interpreter.
  */
 export function checkEnvironment(config: Config, entry: Entry): void {
   const environment = entry.kind === "flow" ? undefined : entry.environment;
-  if (environment?.kind === "lock")
-    throw new Refusal("no-python", "This worker cannot build Python environments. Update the worker.");
   if (environment?.kind === "interpreter") namedPath(config, environment.name);
 }
 
 /**
- * Finds the interpreter of an entry.
+ * Finds the interpreter of a name, or the default one.
  * @throws Refusal when it is not there, or is too old.
  */
-export async function interpreterFor(
-  config: Config,
-  environment: PythonEnvironment | undefined,
-): Promise<Interpreter> {
-  if (environment?.kind === "interpreter") return await probe(namedPath(config, environment.name));
+export async function interpreterFor(config: Config, name: string | null): Promise<Interpreter> {
+  if (name !== null) return await probe(namedPath(config, name));
   const path = config.python.interpreters[DEFAULT_NAME];
   if (path !== undefined) return await probe(path);
-  const found = await onPath(config.environment.PATH ?? "");
+  const found = await onPath(config.environment.PATH ?? "", "python3");
   // A program on the PATH may be a script that looks for the real one at each start.
   if (found !== null) return await probe((await probe(found)).executable);
   throw new Refusal(
     "no-python",
     `This worker has no Python: there is no python3 on its PATH. Install Python 3.${OLDEST_MINOR} or later on its machine, or set python.interpreters.${DEFAULT_NAME} in its configuration.`,
   );
+}
+
+/**
+ * Finds an interpreter of a version: one of the configuration, else one of the PATH.
+ * @param minor such as `3.12`.
+ * @throws Refusal when there is none.
+ */
+export async function interpreterOfVersion(config: Config, minor: string): Promise<Interpreter> {
+  const { [DEFAULT_NAME]: first, ...others } = config.python.interpreters;
+  for (const path of [first, ...Object.values(others)]) {
+    const found = path === undefined ? null : await probeIfRight(path, minor);
+    if (found !== null) return found;
+  }
+  for (const program of [`python${minor}`, "python3"]) {
+    const path = await onPath(config.environment.PATH ?? "", program);
+    const found = path === null ? null : await probeIfRight(path, minor);
+    if (found !== null) return await probe(found.executable);
+  }
+  throw new Refusal(
+    "no-python",
+    `This worker has no Python ${minor}. Install it on its machine, or add it to python.interpreters in its configuration.`,
+  );
+}
+
+/** Null for another version, and for a program that cannot be started. */
+async function probeIfRight(path: string, minor: string): Promise<Interpreter | null> {
+  try {
+    const found = await probe(path);
+    return found.version.startsWith(`${minor}.`) ? found : null;
+  } catch (error) {
+    if (error instanceof Refusal) return null;
+    throw error;
+  }
 }
 
 function namedPath({ python }: Config, name: string): string {
@@ -71,9 +99,9 @@ function namedPath({ python }: Config, name: string): string {
   );
 }
 
-async function onPath(searched: string): Promise<string | null> {
+async function onPath(searched: string, program: string): Promise<string | null> {
   for (const folder of searched.split(delimiter).filter(Boolean)) {
-    const path = join(folder, "python3");
+    const path = join(folder, program);
     const isThere = await access(path, constants.X_OK).then(
       () => true,
       () => false,

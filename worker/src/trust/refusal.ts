@@ -15,6 +15,7 @@ export const REFUSALS = {
   "registry-not-allowed": "refused",
   "bad-code": "refused",
   "no-python": "refused",
+  "bad-environment": "refused",
   "invalid-parameters": "invalid-parameters",
 } as const satisfies Record<string, Cause>;
 
@@ -33,7 +34,7 @@ export class Refusal extends Error {
 
   /** Whether it says nothing about the worker's other deployments. */
   get isOfOneDeployment(): boolean {
-    return this.code === "invalid-parameters" || this.code === "no-python";
+    return ["invalid-parameters", "no-python", "bad-environment"].includes(this.code);
   }
 
   /** The cause with which the attempt ends. */

@@ -1,0 +1,54 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+/** Writes a wheel with one module, a test that does not compile, and a script. See PEP 427. */
+const MAKE = `
+import sys, zipfile
+path, name, version, source = sys.argv[1:]
+info = f"{name}-{version}.dist-info"
+with zipfile.ZipFile(path, "w") as wheel:
+    wheel.writestr(f"{name}/__init__.py", source)
+    wheel.writestr(f"{name}/tests/test_{name}.py", "this is no Python")
+    wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr(f"{info}/entry_points.txt", f"[console_scripts]\\n{name} = {name}:main\\n")
+    wheel.writestr(f"{info}/RECORD", "")
+`;
+
+/** A folder of wheels, as an index for tests. */
+export class Wheels {
+  readonly dir: string;
+
+  constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  /** Adds a wheel. @returns Its line of a requirements file. */
+  async add(name: string, source: string, version = "1.0"): Promise<string> {
+    await mkdir(this.dir, { recursive: true });
+    const path = join(this.dir, `${name}-${version}-py3-none-any.whl`);
+    execFileSync("python3", ["-c", MAKE, path, name, version, source]);
+    return this.line(name, await readFile(path), version);
+  }
+
+  /** Adds a file of any content under the name of a source archive. */
+  async addArchive(name: string, version = "1.0"): Promise<string> {
+    await mkdir(this.dir, { recursive: true });
+    const content = Buffer.from("no archive");
+    await writeFile(join(this.dir, `${name}-${version}.tar.gz`), content);
+    return this.line(name, content, version);
+  }
+
+  /** The requirement of a version with the hash of a file. */
+  line(name: string, content: Uint8Array, version = "1.0"): string {
+    return `${name}==${version} --hash=sha256:${createHash("sha256").update(content).digest("hex")}\n`;
+  }
+}
+
+/** The version of python3, as a lock names it. */
+export function pythonMinor(): string {
+  const code = "import sys; print('%d.%d' % sys.version_info[:2])";
+  return execFileSync("python3", ["-c", code], { encoding: "utf8" }).trim();
+}
