@@ -10,7 +10,7 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from towpath import Cancelled, InvalidDefinition, TowpathError, flow, suspend, task
+from towpath import Cancelled, InvalidDefinition, TowpathError, flow, keep, suspend, task
 from towpath._internal.problem import AsyncInSync, LoopRunning
 from towpath.test import run_flow
 
@@ -291,6 +291,25 @@ class Refusals(unittest.TestCase):
         for fn in (items, more):
             with self.assertRaisesRegex(InvalidDefinition, "is a generator"):
                 task(fn)  # type: ignore[call-overload]
+
+    def test_a_call_in_an_async_task_is_below_it(self) -> None:
+        @task
+        async def outer(x: int) -> int:
+            keep("step", x)
+            return await double(x) + plain(x)
+
+        @flow
+        async def body() -> int:
+            return await outer(1)
+
+        run = run_flow(body)
+        self.assertEqual(run.value, 4)
+        paths = [
+            record["path"] for record in run.records if record["type"] == "kept" or record.get("move") == "complete"
+        ]
+        self.assertEqual(paths[-1].count("/"), 0)
+        for path in paths[:-1]:
+            self.assertTrue(path.startswith(f"{paths[-1]}/"), path)
 
     def test_a_cancelled_run_ends_its_maps(self) -> None:
         begun = threading.Event()

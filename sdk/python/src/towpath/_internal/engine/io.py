@@ -4,6 +4,7 @@ loop, because each of these blocks; an `async def` task awaits them.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -50,9 +51,15 @@ class Io(Protocol):
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         """Waits. @raises the reason to stop."""
 
-    async def invoke(self, fn: Callable[[], Any], cancel: Cancel, limit: Limit | None) -> Any:
+    async def invoke(
+        self, fn: Callable[[], Any], cancel: Cancel, limit: Limit | None, context: contextvars.Context | None = None
+    ) -> Any:
         """Calls the author's function, and asks it to stop when there is a request. A function with a limit that does not
-        end is left running."""
+        end is left running.
+
+        Args:
+            context: where all of the function runs. None: in the caller's.
+        """
 
 
 class BlockingIo:
@@ -70,7 +77,11 @@ class BlockingIo:
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         clock.pause(ms, cancel)
 
-    async def invoke(self, fn: Callable[[], Any], cancel: Cancel, limit: Limit | None) -> Any:
+    async def invoke(
+        self, fn: Callable[[], Any], cancel: Cancel, limit: Limit | None, context: contextvars.Context | None = None
+    ) -> Any:
+        if context is not None:
+            fn = functools.partial(context.run, fn)
         if limit is None or is_interruptible():
             return in_author_code(cancel, fn, None if limit is None else limit.grace_ms)
         return _in_thread_with_limit(fn, cancel, limit)
@@ -145,11 +156,20 @@ class LoopIo:
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         await in_thread(lambda: clock.pause(ms, cancel))
 
-    async def invoke(self, fn: Callable[[], Awaitable[Any]], cancel: Cancel, limit: Limit | None) -> Any:
+    async def invoke(
+        self,
+        fn: Callable[[], Awaitable[Any]],
+        cancel: Cancel,
+        limit: Limit | None,
+        context: contextvars.Context | None = None,
+    ) -> Any:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        work = loop.create_task(_awaited(fn))
+        # A task of asyncio copies the context that it is created in. The context of a function that only makes a coroutine
+        # would not be that of the coroutine.
+        own = contextvars.copy_context() if context is None else context
+        work = own.run(loop.create_task, _awaited(fn))
         asked: asyncio.Future[None] = loop.create_future()
         forget = cancel.listen(lambda _: _soon(loop, lambda: _settle(asked, None)))
         try:

@@ -220,7 +220,7 @@ async def _try_once(call: TaskCall, calls: CallLedger, holder: Holder | None, is
         if call.options.runs_in == "process":
             result = await call.io.blocking(lambda: _children_of(scope.run).call(call, calls, cancel))
         else:
-            result = await call.io.invoke(lambda: context.run(call.fn), cancel, limit)
+            result = await call.io.invoke(call.fn, cancel, limit, context)
         if up is not None and cancel.reason is up:
             raise up
     except BaseException:
