@@ -205,13 +205,16 @@ def _conclude(flow: Flow[Any, Any], run: ActiveRun, end: RunEnd) -> None:
     # A drained worker's run continues elsewhere, so it has not been cancelled.
     is_evicted = end.outcome == "cancelled" and isinstance(asked, Cancelled) and asked.run_cause == "evicted"
     hook = None if is_evicted else flow.hook_of(end.outcome)
+    max_ms = HOOK_MS if asked is None else STOPPED_HOOK_MS
     if hook is not None:
         # The hook can use what the flow can, so it gets a request to stop of its own.
         token = current.set(Scope(run, "", Cancel(), CallLedger(""), flow.is_async))
         told = end.value if end.outcome == "completed" else end.error
-        max_ms = HOOK_MS if asked is None else STOPPED_HOOK_MS
         call_hook(f"The hook for {end.outcome}", max_ms, lambda: _hooked(run, hook(told)), run.warn)
         current.reset(token)
+    if not is_evicted:
+        for listener in run.at_end:
+            call_hook("A report of the outcome to another tool", max_ms, lambda: listener(end.outcome), run.warn)
     run.opened.close(run.warn)
     PROCESS.end_lines()
     run.has_ended = True

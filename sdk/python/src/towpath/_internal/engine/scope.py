@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..problem import Cancelled, OutsideOfRun
 from ..task.identity import CallLedger
@@ -80,6 +81,10 @@ class ActiveRun:
     opened: Opened = field(default_factory=_nothing_opened)
     children: Children | None = None
     """The processes of its tasks. None: it has started none."""
+    attached: dict[str, Any] = field(default_factory=dict)
+    """What modules for other tools remember during the run, by the tool's name."""
+    at_end: list[Callable[[str], Any]] = field(default_factory=list)
+    """Called with the outcome before it is reported: `completed`, `failed` or `cancelled`. Not when the run goes on elsewhere."""
     has_ended: bool = False
     """Code that is still running can start nothing more in it."""
 

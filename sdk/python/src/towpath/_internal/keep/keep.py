@@ -42,11 +42,11 @@ def keep_in(scope: Scope, name: str, value: Any) -> Ref:
 
 def kept(name: str, default: Any = None) -> Any:
     """The latest stored value of a name, or `default`. If it cannot be loaded, the log warns."""
-    return in_engine_code(_kept, name, default)
+    return in_engine_code(lambda: kept_in(scope_for("kept()"), name, default))
 
 
-def _kept(name: str, default: Any) -> Any:
-    scope = scope_for("kept()")
+def kept_in(scope: Scope, name: str, default: Any = None) -> Any:
+    """The latest stored value of a name, of a task call or of the flow."""
     checkpoints = scope.run.checkpoints
     ref = checkpoints.earlier.value_at(_path_of(scope, name))
     if ref is None:
