@@ -28,6 +28,7 @@ export {
   type Registry,
 } from "./deployments/registry.ts";
 export { InvalidDefinition } from "./problem.ts";
+export { computeOf } from "./compute/compute.ts";
 export { declaredCompute, declaredLimits } from "./remote/declared.ts";
 export { resourceSecrets } from "./resources/declared.ts";
 export { type FromSecret, fromSecret } from "./resources/settings.ts";

@@ -19,9 +19,6 @@ _NAMES = {
 """Options with another name here. Durations have their unit in the value, and a task runs in a thread by default."""
 _MISSING = {
     "if_ignored": "A run does not end for a task that ignores its time limit.",
-    "pool": "Tasks in other pools are not there yet.",
-    "compute": "Tasks in other pools are not there yet.",
-    "on_parent_end": "Tasks in other pools are not there yet.",
 }
 _OWN = {"concurrency": "an option of `.map` in TypeScript", "map_key": "the option `key` of `.map` in TypeScript"}
 

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { STAGE_FILE } from "towpath/config";
+import { computeOf, STAGE_FILE } from "towpath/config";
 import { Failure } from "../failure.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
 import { bundleModules } from "./bundle.ts";
@@ -43,7 +43,10 @@ function stageFiles({ stage }: Project): CodeFile[] {
 /** The remote tasks of a Python flow. */
 function remoteOf({ remoteTasks: tasks }: Project["python"][number]): RemoteUses {
   return new Map(
-    Object.entries(tasks).map(([task, { pools, isOpen }]) => [task, { pools: new Set(pools), isOpen }]),
+    Object.entries(tasks).map(([task, { pools, isOpen, compute }]) => [
+      task,
+      { pools: new Set(pools), isOpen, compute: compute && computeOf(`task "${task}"`, compute) },
+    ]),
   );
 }
 

@@ -44,7 +44,8 @@ export function remoteTasksOf(
   const placed = [...uses].map(([task, use]: [string, RemoteUse]) => {
     const named = [...use.pools].map((pool) => (Object.hasOwn(pools, pool) ? (pools[pool] ?? pool) : pool));
     const all = [...new Set([...named, ...(use.isOpen ? settings.pools : [])])].sort();
-    return [task, { pools: all, compute: declaredCompute(task) ?? {} }] as const;
+    const compute = use.compute === undefined ? declaredCompute(task) : use.compute;
+    return [task, { pools: all, compute: compute ?? {} }] as const;
   });
   return Object.fromEntries(
     placed.sort(([a], [b]) => (a < b ? -1 : 1)).filter(([, { pools: all }]) => all.length > 0),

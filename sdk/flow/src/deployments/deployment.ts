@@ -356,7 +356,7 @@ export function pythonFlow(options: PythonFlowOptions): Deployment {
   const named = { name: nameOfFunction(String(options.function)), ...options };
   const owner = `deployment "${named.name}"`;
   const checked = checkOptions(owner, PythonFlow, withCompute(owner, named));
-  const { module, function: name, parameters, dueInput, environment, ...rest } = checked;
+  const { module, function: name, parameters, dueInput, environment, compute, ...rest } = checked;
   return {
     kind: "python",
     module,
@@ -365,6 +365,7 @@ export function pythonFlow(options: PythonFlowOptions): Deployment {
     dueInput,
     environment,
     input: null,
-    options: rest,
+    // Only what was given overrides what the flow declares.
+    options: options.compute === undefined ? rest : { ...rest, compute },
   };
 }

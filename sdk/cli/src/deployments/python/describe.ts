@@ -21,6 +21,12 @@ export interface PythonPlace {
   readonly function: string;
 }
 
+const RemoteTask = z.object({
+  pools: z.array(z.string()),
+  isOpen: z.boolean(),
+  compute: z.record(z.string(), z.unknown()).nullable().default(null),
+});
+
 const Flow = z.object({
   module: z.string(),
   function: z.string(),
@@ -28,7 +34,7 @@ const Flow = z.object({
   parameters: z.record(z.string(), z.unknown()),
   dueInput: z.boolean(),
   compute: z.record(z.string(), z.unknown()).nullable(),
-  remoteTasks: z.record(z.string(), z.object({ pools: z.array(z.string()), isOpen: z.boolean() })).catch({}),
+  remoteTasks: z.record(z.string(), RemoteTask).catch({}),
   resources: z
     .array(
       z.object({

@@ -4,6 +4,7 @@ import { caught } from "../../fixture.ts";
 import { buildCode } from "../code.ts";
 import { loadProject } from "../load-project.ts";
 import { reachOf } from "../reach.ts";
+import { remoteTasksOf } from "../spec.ts";
 import { describePython } from "./describe.ts";
 import { hasPython, pythonProject, TRAIN } from "./project.fixture.ts";
 
@@ -136,6 +137,31 @@ ${prod}
         { path: "stages.prod.resources.warehouse.sise", suggestion: 'did you mean "size"?' },
         { path: "stages.prod.resources.queue.host.nmae", suggestion: "known: name" },
       ],
+    });
+  });
+
+  test("signs the pools and needs of its remote tasks, and the needs of its flow", async () => {
+    const flow = `from towpath import flow, task
+
+@task(compute={"gpu": {"count": 1, "kind": "a100"}})
+def fit(x: int): ...
+
+@flow(compute={"cpu": 2})
+def train():
+    fit.with_options(pool="gpu")(1)
+`;
+    const data = `${DATA.split("[tool.towpath.deployments")[0]}
+[tool.towpath.deployments.train]
+flow = "flows/fit.py:train"
+`;
+    await using folder = await pythonProject({ "flows/fit.py": flow, "pyproject.toml": data });
+    const project = await load(folder.root);
+    const [train] = project.deployments;
+    expect(train?.settings.compute).toMatchObject({ cpu: 2 });
+    const { remote } = await buildCode(project, environment);
+    if (train === undefined) throw new Error("The project has no deployment.");
+    expect(remoteTasksOf(train, { remote, pools: { gpu: "local" } })).toEqual({
+      fit: { pools: ["local"], compute: { gpu: { count: 1, kind: "a100" }, amounts: {} } },
     });
   });
 

@@ -1,3 +1,4 @@
+import type { ComputeNeeds } from "@towpath/contract/words";
 import { Failure } from "../../failure.ts";
 import type { SourceModule } from "./module-graph.ts";
 import type { Outlines } from "./outlines.ts";
@@ -8,6 +9,8 @@ export interface RemoteUse {
   readonly pools: ReadonlySet<string>;
   /** Whether the code also calls it in a pool whose name is not written in the code. */
   readonly isOpen: boolean;
+  /** What a task in Python needs from a worker. Null: nothing. Missing: the loaded module declares it. */
+  readonly compute?: ComputeNeeds | null;
 }
 
 /** Remote tasks by name. */

@@ -129,9 +129,9 @@ def _flow(root: Path, path: str, function: str, now: Path) -> Json:
         "function": function,
         "name": flow.name,
         "parameters": parameters,
-        "dueInput": getattr(flow, "due_input", None) is not None,
-        "compute": getattr(flow, "compute", None),
-        "remoteTasks": _remote_tasks(module),
+        "dueInput": flow.due_input is not None,
+        "compute": flow.compute,
+        "remoteTasks": _remote_tasks(root, path),
         "resources": [_resource(one) for one in _declared_resources()],
         "definedAt": None if code is None else {"file": code.co_filename, "line": code.co_firstlineno},
         "files": files_reached(root, path),
@@ -160,14 +160,15 @@ def _resource(resource: Any) -> Json:
     return {"name": resource.name, "settings": json_of(resource.settings), "schema": schema}
 
 
-def _remote_tasks(module: Any) -> Json:
-    """The remote tasks that a flow's module reaches: a list of pools by the task's name."""
+def _remote_tasks(root: Path, path: str) -> Json:
+    """The tasks that the project's modules call in other pools."""
+    from .problem import InvalidDefinition
+    from .remote.declared import remote_tasks
+
     try:
-        from .remote.declared import remote_tasks  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        return {}
-    found: Json = remote_tasks(module)
-    return found
+        return remote_tasks(root)
+    except InvalidDefinition as error:
+        raise _Failed("not-remote", f"{path}: {error}", []) from None
 
 
 def main() -> None:

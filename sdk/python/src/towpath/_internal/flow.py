@@ -28,7 +28,7 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _NAME_CHARS_MAX = 200
 _HOOKS = {"completed": "on_completion", "failed": "on_failure", "cancelled": "on_cancellation", "crashed": "on_crash"}
-_OPTIONS = ("run_name", "due_input", "checkpoint", *_HOOKS.values())
+_OPTIONS = ("run_name", "due_input", "checkpoint", "compute", *_HOOKS.values())
 
 
 class Flow(Generic[P, R]):
@@ -36,11 +36,14 @@ class Flow(Generic[P, R]):
 
     def __init__(self, fn: Callable[..., Any], name: str, options: Mapping[str, Any]) -> None:
         self.fn = fn
+        self.source = fn
+        """The function whose return annotation says which classes the result has."""
         self.name = name
         self.is_async = inspect.iscoroutinefunction(fn)
         self.input = FlowInput(name, fn)
         self.checkpoint: bool | None = options.get("checkpoint")
         self.due_input: Callable[..., Any] | None = options.get("due_input")
+        self.compute: Mapping[str, Any] | None = options.get("compute")
         self._run_name = options.get("run_name")
         self._hooks = {outcome: options.get(hook) for outcome, hook in _HOOKS.items()}
         functools.update_wrapper(self, fn)
@@ -130,6 +133,8 @@ def _flow_of(fn: Callable[..., Any], options: dict[str, Any]) -> Flow[Any, Any]:
             )
     if not isinstance(options.get("run_name"), (str, type(None))) and not callable(options["run_name"]):
         raise InvalidDefinition(f'flow "{name}": run_name must be a text or a function.')
+    if not isinstance(options.get("compute"), (Mapping, type(None))):
+        raise InvalidDefinition(f'flow "{name}": compute must be a dict such as {{"cpu": 2, "memory": "4 GiB"}}.')
     for option in ("due_input", *_HOOKS.values()):
         if options.get(option) is not None and not callable(options[option]):
             raise InvalidDefinition(f'flow "{name}": {option} must be a function.')
@@ -153,6 +158,8 @@ def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         due_input: makes the parameters of a scheduled run on the worker, so that they never leave your network. It gets the
             Due and the schedule's own parameters.
         checkpoint: whether its tasks store their results. Default: where a later attempt can find them.
+        compute: what each run needs from its worker: {"cpu": 2, "memory": "4 GiB", "gpu": {"count": 1, "kind": "a100"}}. It
+            is signed when the flow is deployed. Default: only a slot.
         on_completion, on_failure, on_cancellation: called with the result or the error before the run ends.
         on_crash: called with a ProcessEnded, in a process of its own, when the flow's process has ended without an outcome.
 

@@ -56,6 +56,15 @@ class InvalidParameters(TowpathError):
         self.faults = tuple(faults)
 
 
+class NotRemote(TowpathError):
+    """A task cannot run in another pool."""
+
+    code = "not-remote"
+
+    def __init__(self, task: str, why: str, next: str) -> None:
+        super().__init__(f'Task "{task}" cannot run in another pool: {why}', next=next)
+
+
 class InvalidAnswer(TowpathError):
     """An answer or event does not match its type. `faults` names each field."""
 

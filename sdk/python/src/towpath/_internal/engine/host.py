@@ -116,3 +116,7 @@ class Host:
     """The stage's settings of a resource. None: it has none."""
     fakes: Mapping[str, Any] = field(default_factory=dict)
     """A test's values of resources, by name."""
+    pool_of: Callable[[str], str] | None = None
+    """The pool of this stage for a pool that the code names. None: tasks run in this process."""
+    task: Mapping[str, Any] | None = None
+    """The task to run and its arguments. None: to run the whole flow."""

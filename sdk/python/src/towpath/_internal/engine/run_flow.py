@@ -7,7 +7,7 @@ import contextvars
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..checkpoint.checkpoints import Checkpoints
 from ..clock import instant
@@ -56,6 +56,10 @@ def run_flow(flow: Flow[Any, Any], host: Host) -> RunEnd:
     A suspended run ends the process. Where the host does not end it, as in a test, this function never returns: call it
     in a thread of its own.
     """
+    if host.task is not None:
+        from ..remote.assigned import AssignedTask
+
+        flow = cast(Any, AssignedTask(flow.name, host, host.task))
     run = _active_run(flow, host)
     scope = Scope(run, "", run.cancel, CallLedger(""), flow.is_async)
     run.waits.suspend = lambda paths: _suspend(run, paths)
@@ -89,7 +93,7 @@ def _end_of(flow: Flow[Any, Any], run: ActiveRun, context: contextvars.Context) 
         run.cancel.raise_if_asked()
         value = context.run(_call, flow, run, arguments)
         _settle(run)
-        result = None if value is None else _keep(run, value)
+        result = None if value is None else _keep(flow, run, value)
         return RunEnd("completed", value=value, result=result)
     except BaseException as error:
         run.cancel.abort(Cancelled("the flow has failed"))
@@ -121,7 +125,8 @@ def _call(flow: Flow[Any, Any], run: ActiveRun, arguments: Mapping[str, Any]) ->
     if name is not None:
         run.host.records.post({"type": "run-name", "at": instant(run.host.clock), "name": name})
     if not flow.is_async:
-        return in_author_code(run.cancel, lambda: flow.fn(**arguments))
+        with run.open.function():
+            return in_author_code(run.cancel, lambda: flow.fn(**arguments))
     return run_loop(_in_loop(flow, run, arguments))
 
 
@@ -164,12 +169,12 @@ def _settle(run: ActiveRun, is_over: bool = False) -> None:
     while run.untaken:
         run.untaken.pop().discard()
         with open_.changed:
-            open_.changed.wait_for(lambda: open_.count == 0 or run.cancel.reason is not None)
+            open_.changed.wait_for(lambda: open_.is_quiet() or run.cancel.reason is not None)
     with open_.changed:
-        open_.changed.wait_for(lambda: open_.count == 0 or run.cancel.reason is not None)
-        open_.changed.wait_for(lambda: open_.count == 0, _SETTLE_S)
+        open_.changed.wait_for(lambda: open_.is_quiet() or run.cancel.reason is not None)
+        open_.changed.wait_for(open_.is_quiet, _SETTLE_S)
     forget()
-    if open_.count > 0 and not is_over:
+    if not open_.is_quiet() and not is_over:
         run.cancel.raise_if_asked()
 
 
@@ -178,7 +183,10 @@ def _end_children(run: ActiveRun) -> None:
         run.children.close()
 
 
-def _keep(run: ActiveRun, value: Any) -> Ref | None:
+def _keep(flow: Flow[Any, Any], run: ActiveRun, value: Any) -> Ref | None:
+    if run.host.task is not None:
+        # The run that waits for it restores it as a result of the task.
+        return run.checkpoints.keep(value, path="", task=flow.name, required=True, source=flow.source)
     try:
         return run.checkpoints.keep_result(value)
     except NotSerialisable as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,11 @@ class OpenCalls:
         self.count = 0
         self.moves = 0
         """Counts begins and ends."""
+        self.is_working = False
+        """Whether the function of a plain flow runs its own code. Then the run is not suspended."""
+        self.elsewhere = 0
+        """Counts the calls that wait for their runs in other pools."""
+        self._function_thread: int | None = None
 
     def __enter__(self) -> None:
         with self.changed:
@@ -42,6 +48,62 @@ class OpenCalls:
     def __exit__(self, *_: object) -> None:
         with self.changed:
             self.count -= 1
+            self.moves += 1
+            self.changed.notify_all()
+
+    def is_quiet(self) -> bool:
+        """Whether no call is left."""
+        return self.count + self.elsewhere == 0
+
+    @contextmanager
+    def function(self) -> Iterator[None]:
+        """While the function of a plain flow runs, in this thread."""
+        self._function_thread = threading.get_ident()
+        self._set_working(True)
+        try:
+            yield
+        finally:
+            self._function_thread = None
+            self._set_working(False)
+
+    def has_function(self) -> bool:
+        """Whether the function of a plain flow waits in another thread than this one."""
+        return self._function_thread not in (None, threading.get_ident())
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """While this thread waits for something of the engine. It matters in the thread of a plain flow's function."""
+        if threading.get_ident() != self._function_thread or not self.is_working:
+            yield
+            return
+        self._set_working(False)
+        try:
+            yield
+        finally:
+            self._set_working(True)
+
+    @contextmanager
+    def left(self, holds: int) -> Iterator[None]:
+        """While a call waits for work elsewhere. The run may be suspended meanwhile.
+
+        Args:
+            holds: how often the call counts as open.
+        """
+        with self.changed:
+            self.elsewhere += 1
+        for _ in range(holds):
+            self.__exit__()
+        try:
+            yield
+        finally:
+            for _ in range(holds):
+                self.__enter__()
+            with self.changed:
+                self.elsewhere -= 1
+
+    def _set_working(self, is_working: bool) -> None:
+        with self.changed:
+            self.is_working = is_working
             self.moves += 1
             self.changed.notify_all()
 

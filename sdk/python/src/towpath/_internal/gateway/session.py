@@ -15,6 +15,7 @@ from ..engine.cancel import Cancel
 from ..engine.due import due_of
 from ..engine.host import Facts, Host, Resume, Store
 from ..problem import Cancelled, OutsideOfRun, StoreFault
+from ..resources.stage import staged_pool
 from ..store.file_store import FileStore
 from .backoff import Backoff
 from .http import Address, Answer, Connection, GatewayAway, exchange
@@ -98,6 +99,8 @@ class Session:
             waits=self,
             cancel=self.cancel,
             end_process=self._end_process,
+            pool_of=staged_pool,
+            task=context.get("task"),
         )
 
     def follow_commands(self) -> None:

@@ -20,6 +20,7 @@ _SHORT_WAIT_MS = 10_000
 
 
 _QUIET_TURNS = 100
+_QUIET_S = 0.05
 
 
 class _Pending:
@@ -58,22 +59,26 @@ class Waits:
             self._open.moves += 1
         forget = cancel.listen(lambda _: self._wake())
         try:
-            while True:
-                self._stay()
-                cancel.raise_if_asked()
-                if self._is_due(pending):
-                    answer = self._host.waits.ask(path, wait)
-                    if answer["state"] != "open":
-                        return answer
-                    self._opened(pending, answer)
-                    continue
-                self._rest(pending)
+            with self._open.resting():
+                return self._until(pending, cancel)
         finally:
             forget()
             with self._open.changed:
                 self._pending.pop(path, None)
                 self._open.moves += 1
                 self._open.changed.notify_all()
+
+    def _until(self, pending: _Pending, cancel: Cancel) -> Mapping[str, Any]:
+        while True:
+            self._stay()
+            cancel.raise_if_asked()
+            if self._is_due(pending):
+                answer = self._host.waits.ask(pending.path, pending.wait)
+                if answer["state"] != "open":
+                    return answer
+                self._opened(pending, answer)
+                continue
+            self._rest(pending)
 
     def _is_due(self, pending: _Pending) -> bool:
         with self._open.changed:
@@ -105,6 +110,9 @@ class Waits:
         if self.loop is not None:
             self._until_quiet(self.loop)
         with changed:
+            if self.loop is None and self._open.has_function():
+                # Another thread's call may just have ended, and its caller is about to go on.
+                changed.wait_for(lambda: self._open.moves != moves, _QUIET_S)
             if self._is_over or pending.again or self._open.moves != moves or self._idle() is None:
                 return
             self._is_over = True
@@ -134,7 +142,7 @@ class Waits:
 
     def _idle(self) -> list[str] | None:
         """The open waits, if there is nothing else to do."""
-        if not self._host.waits.suspends or self._open.count > 0:
+        if not self._host.waits.suspends or self._open.count > 0 or self._open.is_working:
             return None
         for one in self._pending.values():
             if not one.is_open or one.again:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from typing import Any, Generic, TypeVar
 
 from ..engine.cancel import Cancel
@@ -100,7 +101,7 @@ class Future(Generic[Result]):
         scope = current.get()
         cancel = Cancel() if scope is None else scope.cancel
         forget = cancel.listen(lambda _: self._wake())
-        with self._changed:
+        with nullcontext() if scope is None else scope.run.open.resting(), self._changed:
             self._changed.wait_for(lambda: self._is_done or cancel.reason is not None)
         forget()
         if not self._is_done:

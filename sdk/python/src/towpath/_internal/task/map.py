@@ -101,7 +101,7 @@ class Pump:
                 if is_idle and self._pool.take_back(self._work):
                     self._work_once()
                     continue
-                with self._changed:
+                with self._open.resting(), self._changed:
                     if not self._ready and not (self._is_over and self._running == 0) and cancel.reason is None:
                         self._changed.wait()
         finally:

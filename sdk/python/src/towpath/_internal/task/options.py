@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Union
 
@@ -58,6 +58,13 @@ class TaskOptions:
     """Named limits: names, or names with slots. Each try takes all its slots at once before it begins."""
     tags: Sequence[str] = ()
     """Each try takes one slot of each of its tags that has a limit."""
+    pool: str | None = None
+    """The pool whose workers run the task as a run of its own. Arguments and result travel through the store, which those
+    workers must share. Declare the task at the top of its module. Without a worker it runs in this process."""
+    compute: Mapping[str, Any] | None = None
+    """With `pool`: what the task needs from a worker: {"cpu": 2, "memory": "4 GiB", "gpu": 1}. It is signed with the code."""
+    on_parent_end: str = "cancel"
+    """With `pool`: what happens to the task's run if this run ends first: `cancel` or `abandon`."""
     cache: bool | Cache = False
     """Reuses the result of an equal call of any run. True: equal arguments and the same code."""
     runs_in: Literal["thread", "process"] = "thread"
@@ -87,6 +94,9 @@ class TaskOptions:
                 "cache", isinstance(self.cache, Cache), "True, False or Cache(by=..., expires=..., refresh=...)"
             )
         self._check("limits", _are_limits(self.limits), "a list of at most 8 names of limits, or of (name, slots)")
+        self._check("pool", self.pool is None or _is_limit(self.pool), "the name of a pool")
+        self._check("compute", self.compute is None or isinstance(self.compute, Mapping), 'a dict such as {"cpu": 2}')
+        self._check("on_parent_end", self.on_parent_end in ("cancel", "abandon"), '"cancel" or "abandon"')
         self._check("tags", _are_tags(self.tags), "a list of at most 32 texts of 1 to 64 characters")
         if self.timeout is not None:
             limit = ms_of(f'task "{self.name}": timeout', self.timeout)

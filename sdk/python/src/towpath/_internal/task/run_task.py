@@ -51,6 +51,10 @@ class TaskCall:
     """The hash of the arguments. None if the path identifies them."""
     io: Io
     called_at: str
+    declared: TaskOptions | None = None
+    """The options where the task is declared. None for a flow."""
+    holds: int = 1
+    """How often the call counts as open."""
 
     def record(self, move: str, tries: int, **more: Any) -> dict[str, Any]:
         """The record of one move."""
@@ -79,11 +83,13 @@ class TaskCall:
 async def run_task(call: TaskCall) -> Any:
     """Runs one task call. Returns only when the worker holds the record of its completion."""
     run = call.scope.run
-    facts = _facts_of(call)
-    cache = _cache_of(call)
-    earlier = None if facts is None else await _take_earlier(call, facts)
-    if earlier is None and cache is not None:
-        earlier = _take_cached(call, cache, facts)
+    if call.options.pool is not None:
+        from ..remote.elsewhere import check_arguments, run_elsewhere
+
+        if run.host.pool_of is not None:
+            return await run_elsewhere(call)
+        check_arguments(call)
+    facts, cache, earlier = await find_earlier(call)
     if earlier is not None:
         return earlier[0]
     run.host.records.post({**call.record("queue", 0), "at": call.called_at})
@@ -104,6 +110,16 @@ async def run_task(call: TaskCall) -> Any:
         await _report_end(call, tries[0], facts, error)
         raise
     return result
+
+
+async def find_earlier(call: TaskCall) -> tuple[Facts | None, TaskCache | None, tuple[Any] | None]:
+    """What a later attempt compares, the cache of the call, and the valid result of an earlier call."""
+    facts = _facts_of(call)
+    cache = _cache_of(call)
+    earlier = None if facts is None else await _take_earlier(call, facts)
+    if earlier is None and cache is not None:
+        earlier = _take_cached(call, cache, facts)
+    return facts, cache, earlier
 
 
 def _facts_of(call: TaskCall) -> Facts | None:
@@ -293,7 +309,13 @@ async def _post_end(call: TaskCall, end: Mapping[str, Any]) -> None:
         await call.io.held(records, end)
 
 
-async def _report_end(call: TaskCall, tries: int, facts: Facts | None, error: BaseException) -> None:
+async def _report_end(
+    call: TaskCall, tries: int, facts: Facts | None, error: BaseException, *, hook_ran: bool = False
+) -> None:
+    """
+    Args:
+        hook_ran: whether the hook was called in the pool where the task ran.
+    """
     run = call.scope.run
     is_stopping = call.scope.cancel.reason is not None or run.cancel.reason is not None
     is_cancellation = isinstance(error, Cancelled) or error is call.scope.cancel.reason
@@ -308,7 +330,7 @@ async def _report_end(call: TaskCall, tries: int, facts: Facts | None, error: Ba
         run.host.records.post(end)
     else:
         await _post_end(call, end)
-    if move == "fail":
+    if move == "fail" and not hook_ran:
         _tell(call, "on_failure", error, tries)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ..clock import instant
 from ..engine.interrupt import in_engine_code
 from ..engine.io import BLOCKING, LOOP, finish, in_thread
 from ..engine.loop import is_in_loop
-from ..engine.scope import Scope, scope_for
+from ..engine.scope import Scope, current, scope_for
 from ..problem import AsyncInSync, InvalidDefinition
+from ..remote.declared import declare_task
 from .async_map import AsyncMap, AsyncPump
 from .future import AsyncFuture, Future
 from .identity import NO_KEY, CallKey, mapped_path
@@ -27,6 +29,9 @@ Item = TypeVar("Item")
 Rest = ParamSpec("Rest")
 
 _NEXT = "Call it inside a flow's function; in a unit test call its plain function, task.fn(...)."
+_IN_MAP = 2
+"""A call of a map counts as open by itself and by its map."""
+_IN_FUTURE = 2
 _MAP_NEXT = "Pass plain data, or name each item: task.with_options(map_key=lambda item: ...).map(items)."
 
 
@@ -59,9 +64,10 @@ class _Bound:
 class _TaskBase:
     _io: Any = BLOCKING
 
-    def __init__(self, fn: Callable[..., Any], options: TaskOptions) -> None:
+    def __init__(self, fn: Callable[..., Any], options: TaskOptions, declared: TaskOptions | None = None) -> None:
         self.fn = fn
         self.options = options
+        self.declared = declared or options
         if options.runs_in == "process":
             from ..process.place import check_is_findable
 
@@ -105,6 +111,7 @@ class _TaskBase:
             input_hash=input_hash,
             io=self._io,
             called_at=called_at,
+            declared=self.declared,
         )
         return call, settled
 
@@ -150,6 +157,8 @@ class _TaskBase:
                 input_hash=None if is_hashed else lambda: input_hash(item),
                 io=self._io,
                 called_at=called_at,
+                declared=self.declared,
+                holds=_IN_MAP,
             )
             return _tracked(call) if self._io is LOOP else finish(_tracked(call))
 
@@ -238,7 +247,7 @@ class Task(_TaskBase, Generic[P, R]):
 
     def with_options(self, **overrides: Any) -> Task[P, R]:
         """The same task with other options. @raises InvalidDefinition"""
-        return Task(self.fn, self.options.changed(**overrides))
+        return Task(self.fn, self.options.changed(**overrides), self.declared)
 
 
 class AsyncTask(_TaskBase, Generic[P, R]):
@@ -259,6 +268,7 @@ class AsyncTask(_TaskBase, Generic[P, R]):
         """Starts the call beside the calling code. Await what it returns for the result."""
         scope = self._async_scope()
         call, settled = self._begin(scope, args, kwargs)
+        call = replace(call, holds=_IN_FUTURE)
         return AsyncFuture(self._awaited(call, settled), scope.run.open, settled)
 
     def map(
@@ -295,7 +305,7 @@ class AsyncTask(_TaskBase, Generic[P, R]):
 
     def with_options(self, **overrides: Any) -> AsyncTask[P, R]:
         """The same task with other options. @raises InvalidDefinition"""
-        return AsyncTask(self.fn, self.options.changed(**overrides))
+        return AsyncTask(self.fn, self.options.changed(**overrides), self.declared)
 
 
 class _Decorator:
@@ -321,7 +331,11 @@ def _task_of(fn: Callable[..., Any], options: dict[str, Any]) -> Any:
         )
     name = options.pop("name", None) or fn.__name__
     base = TaskOptions(name=name).changed(**options)
-    return (AsyncTask if inspect.iscoroutinefunction(fn) else Task)(fn, base)
+    made: Any = (AsyncTask if inspect.iscoroutinefunction(fn) else Task)(fn, base)
+    # A task that is made while a flow runs does not exist when the module is only loaded.
+    if current.get() is None:
+        declare_task(made)
+    return made
 
 
 @overload
