@@ -5,6 +5,7 @@ import type { Registry } from "./deployments/registry.ts";
 import { InvalidDefinition } from "./problem.ts";
 import type { StageSettings } from "./resources/stage-settings.ts";
 
+export { computeOf } from "./compute/compute.ts";
 export {
   type AnyFlow,
   type CommandOptions,
@@ -28,7 +29,6 @@ export {
   type Registry,
 } from "./deployments/registry.ts";
 export { InvalidDefinition } from "./problem.ts";
-export { computeOf } from "./compute/compute.ts";
 export { declaredCompute, declaredLimits } from "./remote/declared.ts";
 export { resourceSecrets } from "./resources/declared.ts";
 export { type FromSecret, fromSecret } from "./resources/settings.ts";
