@@ -55,7 +55,12 @@ export class Life {
   noteHeld(record: RecordDraft): void {
     if (record.type !== "task" || record.move !== "complete") return;
     this.#completed += 1;
-    if (this.#isLast(record)) this.#over.abort();
+    if (this.#isLast(record)) this.end();
+  }
+
+  /** Ends the life now. */
+  protected end(): void {
+    this.#over.abort();
   }
 
   #isLast({ name, path }: TaskDraft): boolean {

@@ -45,6 +45,8 @@ class AsyncPump:
         self._in_hand = 0
         self._is_over = False
         self._is_wanted = True
+        self._has_failed = False
+        self._goes_on: bool | None = None
         self._fault: BaseException | None = None
         self._forget = cancel.listen(lambda _: self._soon(self.stop))
         self._begin_more()
@@ -67,6 +69,14 @@ class AsyncPump:
         self._in_hand -= 1
         self._begin_more()
 
+    def choose(self, *, goes_on: bool) -> None:
+        """Says whether items begin after a failed call. Until then, none does."""
+        self._goes_on = goes_on
+        if goes_on:
+            self._begin_more()
+        elif self._has_failed:
+            self.stop()
+
     def stop(self) -> None:
         """Starts no more calls."""
         self._is_over = True
@@ -86,6 +96,7 @@ class AsyncPump:
 
     def _discard(self) -> None:
         self._is_wanted = False
+        self._goes_on = True
         self._in_hand -= len(self._ready)
         self._ready.clear()
         self._begin_more()
@@ -99,7 +110,9 @@ class AsyncPump:
             otherwise()
 
     def _has_room(self) -> bool:
-        return not self._is_over and len(self._calls) < self._concurrency and self._in_hand < self._window
+        is_held = self._has_failed and not self._goes_on
+        has_room = len(self._calls) < self._concurrency and self._in_hand < self._window
+        return has_room and not self._is_over and not is_held
 
     def _begin_more(self) -> None:
         if self._taker is not None or not self._has_room():
@@ -151,6 +164,11 @@ class AsyncPump:
             self._ready.append(Outcome(index, item, None if error is not None else call.result(), error))
         else:
             self._in_hand -= 1
+        if error is not None:
+            # At once: the code that waits hears of it later, and the next item would begin meanwhile.
+            self._has_failed = True
+            if self._goes_on is False:
+                self.stop()
         self._begin_more()
         self._changed.set()
         self._open.__exit__()
@@ -184,7 +202,7 @@ class AsyncMap(Generic[Result]):
 
     async def settled(self) -> list[Outcome]:
         """All outcomes in the order of the items, failures too."""
-        self._take()
+        self._take(goes_on=True)
         found: list[Outcome] = []
         try:
             while (one := await self._next()) is not None:
@@ -196,7 +214,7 @@ class AsyncMap(Generic[Result]):
 
     async def __aiter__(self) -> AsyncIterator[Result]:
         """Results one by one, in the order of the items. Raises the first error at its position."""
-        self._take()
+        self._take(goes_on=False)
         waiting: dict[int, Outcome] = {}
         try:
             for index in range(ITEMS_MAX + 1):
@@ -204,8 +222,6 @@ class AsyncMap(Generic[Result]):
                     one = await self._next()
                     if one is None:
                         return
-                    if one.error is not None:
-                        self._pump.stop()
                     waiting[one.index] = one
                 self._pump.release()
                 yield waiting.pop(index).result()
@@ -213,7 +229,7 @@ class AsyncMap(Generic[Result]):
             await self._drain()
 
     async def _results(self) -> list[Result]:
-        self._take()
+        self._take(goes_on=False)
         found: dict[int, Any] = {}
         error: BaseException | None = None
         try:
@@ -221,9 +237,8 @@ class AsyncMap(Generic[Result]):
                 self._pump.release()
                 if one.error is None:
                     found[one.index] = one.value
-                elif error is None:
-                    error = one.error
-                    self._pump.stop()
+                else:
+                    error = error or one.error
         finally:
             await self._drain()
         if error is not None:
@@ -249,8 +264,9 @@ class AsyncMap(Generic[Result]):
         finally:
             self._end()
 
-    def _take(self) -> None:
+    def _take(self, *, goes_on: bool) -> None:
         if self._is_taken:
             raise InvalidDefinition(f'task "{self._name}": the results of one map were read twice; read them once.')
         self._is_taken = True
         self._run.untaken.discard(self._pump)
+        self._pump.choose(goes_on=goes_on)

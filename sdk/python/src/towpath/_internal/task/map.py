@@ -77,6 +77,8 @@ class Pump:
         self._workers = 0
         self._is_over = False
         self._is_wanted = True
+        self._has_failed = False
+        self._goes_on: bool | None = None
         self._fault: BaseException | None = None
         self._window = concurrency * WINDOW_PER_CALL
         with self._changed:
@@ -113,6 +115,16 @@ class Pump:
             self._in_hand -= 1
             self._begin_more()
 
+    def choose(self, *, goes_on: bool) -> None:
+        """Says whether items begin after a failed call. Until then, none does."""
+        with self._changed:
+            self._goes_on = goes_on
+            if goes_on:
+                self._begin_more()
+            elif self._has_failed:
+                self._is_over = True
+                self._changed.notify_all()
+
     def stop(self) -> None:
         """Starts no more calls."""
         with self._changed:
@@ -123,6 +135,7 @@ class Pump:
         """Runs all calls, and drops their outcomes: nobody takes them."""
         with self._changed:
             self._is_wanted = False
+            self._goes_on = True
             self._in_hand -= len(self._ready)
             self._ready.clear()
             self._begin_more()
@@ -136,10 +149,14 @@ class Pump:
         with self._changed:
             self._changed.notify_all()
 
+    def _is_held(self) -> bool:
+        return self._has_failed and not self._goes_on
+
     def _begin_more(self) -> None:
         """Begins as many workers as there is room for. The caller has the lock."""
         while (
             not self._is_over
+            and not self._is_held()
             and self._workers < self._concurrency
             and self._in_hand + self._workers - self._running < self._window
         ):
@@ -163,7 +180,7 @@ class Pump:
         with self._changed:
             if self._cancel.reason is not None:
                 self._is_over = True
-            if self._is_over or self._in_hand >= self._window:
+            if self._is_over or self._is_held() or self._in_hand >= self._window:
                 self._workers -= 1
                 self._changed.notify_all()
                 return False
@@ -172,6 +189,10 @@ class Pump:
         outcome = self._one()
         with self._changed:
             self._running -= 1
+            if outcome is not None and outcome.error is not None:
+                # At once: the code that waits hears of it later, and the next item would begin meanwhile.
+                self._has_failed = True
+                self._is_over = self._is_over or self._goes_on is False
             if outcome is not None and self._is_wanted:
                 self._ready.append(outcome)
             else:
@@ -234,7 +255,7 @@ class Map(Generic[Result]):
 
     def __iter__(self) -> Iterator[Result]:
         """Results one by one, in the order of the items. Raises the first error at its position."""
-        self._take()
+        self._take(goes_on=False)
         waiting: dict[int, Outcome] = {}
         try:
             for index in range(ITEMS_MAX + 1):
@@ -242,8 +263,6 @@ class Map(Generic[Result]):
                     one = in_engine_code(self._pump.take)
                     if one is None:
                         return
-                    if one.error is not None:
-                        self._pump.stop()
                     waiting[one.index] = one
                 self._pump.release()
                 yield waiting.pop(index).result()
@@ -267,21 +286,20 @@ class Map(Generic[Result]):
     def _results(self) -> list[Result]:
         found: dict[int, Any] = {}
         error: BaseException | None = None
-        for one in self._outcomes():
+        for one in self._outcomes(goes_on=False):
             if one.error is None:
                 found[one.index] = one.value
-            elif error is None:
-                error = one.error
-                self._pump.stop()
+            else:
+                error = error or one.error
         if error is not None:
             raise error
         return [found[index] for index in range(len(found))]
 
     def _settled(self) -> list[Outcome]:
-        return sorted(self._outcomes(), key=lambda one: one.index)
+        return sorted(self._outcomes(goes_on=True), key=lambda one: one.index)
 
-    def _outcomes(self) -> Iterator[Outcome]:
-        self._take()
+    def _outcomes(self, *, goes_on: bool) -> Iterator[Outcome]:
+        self._take(goes_on=goes_on)
         try:
             while (one := self._pump.take()) is not None:
                 self._pump.release()
@@ -297,8 +315,9 @@ class Map(Generic[Result]):
         finally:
             self._end()
 
-    def _take(self) -> None:
+    def _take(self, *, goes_on: bool) -> None:
         if self._is_taken:
             raise InvalidDefinition(f'task "{self._name}": the results of one map were read twice; read them once.')
         self._is_taken = True
         self._run.untaken.discard(self._pump)
+        self._pump.choose(goes_on=goes_on)

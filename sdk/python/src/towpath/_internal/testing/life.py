@@ -52,8 +52,12 @@ class Life:
             else:
                 is_last = self._kill_after in (record["name"], record["path"])
             if is_last:
-                self.is_over = True
-                self.ended.set()
+                self.end()
+
+    def end(self) -> None:
+        """Ends the life now."""
+        self.is_over = True
+        self.ended.set()
 
     def _stay(self) -> None:
         while self.is_over:
