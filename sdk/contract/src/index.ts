@@ -3,6 +3,7 @@ export * from "./deployments/deployments.ts";
 export * from "./deployments/entry-text.ts";
 export * from "./deployments/parameters.ts";
 export * from "./deployments/python.ts";
+export * from "./deployments/requirements.ts";
 export * from "./deployments/spec.ts";
 export * from "./flow/protocol.ts";
 export * from "./identity/keys.ts";

@@ -1,4 +1,4 @@
-import { Name, parseDuration, type TimingInput } from "@towpath/contract";
+import { CodePath, Name, parseDuration, type TimingInput } from "@towpath/contract";
 import { z } from "zod";
 import { checkOptions, type Deployment } from "./deployments/deployment.ts";
 import type { Registry } from "./deployments/registry.ts";
@@ -120,6 +120,20 @@ export interface ProjectConfig {
   readonly deployments: readonly Deployment[];
   /** The stages of the project by name. @default none */
   readonly stages?: Readonly<Record<string, Stage>>;
+  /** The lock of its Python flows and Python commands. Workers build its environment. @default the worker's interpreter */
+  readonly environment?: LockOptions;
+}
+
+/** The lock of a project's Python packages. */
+export interface LockOptions {
+  /** `uv.lock`, `pylock.toml`, or a requirements file with hashes, relative to the project. */
+  readonly lock: string;
+  /** The version of Python, such as `3.12`. @default that of the project's Python */
+  readonly python?: string | undefined;
+  /** Package indexes, by their names in the workers' configuration. @default the index `default` */
+  readonly indexes?: readonly string[] | undefined;
+  /** Packages that a worker may build from a source archive. Their build tools must be in the lock. @default none */
+  readonly build?: readonly string[] | undefined;
 }
 
 const DEPLOYMENTS_MAX = 500;
@@ -147,6 +161,16 @@ const AnyRegistry = z.discriminatedUnion("kind", [
 const isDeployment = (value: unknown): value is Deployment =>
   typeof value === "object" && value !== null && "kind" in value && "options" in value;
 
+const Lock = z.strictObject({
+  lock: CodePath,
+  python: z
+    .string()
+    .regex(/^3\.\d{1,2}$/, "a Python version such as 3.12")
+    .optional(),
+  indexes: z.array(Name).max(8).optional(),
+  build: z.array(z.string().min(1).max(128)).max(64).optional(),
+});
+
 const Config = z.strictObject({
   project: Name,
   pool: Name,
@@ -161,6 +185,7 @@ const Config = z.strictObject({
     .record(Name, StageSchema)
     .refine((stages) => Object.keys(stages).length <= STAGES_MAX, `at most ${STAGES_MAX} stages`)
     .optional(),
+  environment: Lock.optional(),
 });
 
 /**

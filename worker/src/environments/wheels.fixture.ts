@@ -17,6 +17,20 @@ with zipfile.ZipFile(path, "w") as wheel:
     wheel.writestr(f"{info}/RECORD", "")
 `;
 
+/** Writes a wheel of a source folder. */
+const PACK = `
+import pathlib, sys, zipfile
+path, source = sys.argv[1:]
+info = "towpath-0.1.0.dist-info"
+with zipfile.ZipFile(path, "w") as wheel:
+    for file in sorted(pathlib.Path(source).rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            wheel.write(file, file.relative_to(source))
+    wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: towpath\\nVersion: 0.1.0\\n")
+    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr(f"{info}/RECORD", "")
+`;
+
 /** A folder of wheels, as an index for tests. */
 export class Wheels {
   readonly dir: string;
@@ -31,6 +45,14 @@ export class Wheels {
     const path = join(this.dir, `${name}-${version}-py3-none-any.whl`);
     execFileSync("python3", ["-c", MAKE, path, name, version, source]);
     return this.line(name, await readFile(path), version);
+  }
+
+  /** Adds a wheel of the package `towpath` from its source. @returns Its line of a requirements file. */
+  async addTowpath(source: string): Promise<string> {
+    await mkdir(this.dir, { recursive: true });
+    const path = join(this.dir, "towpath-0.1.0-py3-none-any.whl");
+    execFileSync("python3", ["-c", PACK, path, source]);
+    return this.line("towpath", await readFile(path), "0.1.0");
   }
 
   /** Adds a file of any content under the name of a source archive. */

@@ -109,7 +109,8 @@ export async function buildCode(
     ),
   ];
   const stage = stageFiles(project);
-  const tree = codeTree([...files, ...bundle.files, ...stage]);
+  const locked = project.environment === null ? [] : [project.environment.file];
+  const tree = codeTree([...files, ...bundle.files, ...stage, ...locked]);
   const reached = new Map(versions.map((one) => [one.module, one.modules]));
   const sources = {
     files: [...files, ...stage],

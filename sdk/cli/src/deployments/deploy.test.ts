@@ -121,6 +121,7 @@ async function projectIn(root: string): Promise<Project> {
     files: undefined,
     stores: [],
     stageNames: [],
+    environment: null,
     configFile: "towpath.config.ts",
     python: [],
     stage: null,

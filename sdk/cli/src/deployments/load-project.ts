@@ -27,6 +27,7 @@ import {
 } from "./python/config-file.ts";
 import { schemaOf } from "./python/data.ts";
 import { type Description, describePython, type PythonFlowFacts } from "./python/describe.ts";
+import { type ProjectEnvironment, readLock } from "./python/lock.ts";
 import { type NamedStage, stageOf } from "./stage.ts";
 
 const CONFIG_FILE = CONFIG_FILES.typescript;
@@ -148,18 +149,24 @@ async function settingsFor(
   return await settingsOf(deployment, { ...ground, flow: flow as DescribedFlow | undefined });
 }
 
-async function entryOf(root: string, one: Deployment): Promise<Entry> {
+/** The first words of a command that runs Python. */
+const PYTHON_WORDS = ["python", "python3"];
+
+async function entryOf(root: string, one: Deployment, locked: ProjectEnvironment | null): Promise<Entry> {
   if (one.kind === "flow") return { kind: "flow", ...(await findFlow(root, one.flow)) };
-  const environment = one.environment && { environment: one.environment };
+  const isPython = one.kind === "python" || PYTHON_WORDS.includes(one.command[0] ?? "");
+  const own = one.environment ?? (isPython ? locked?.environment : undefined);
+  const environment = own && { environment: own };
   if (one.kind === "command") return { kind: "command", argv: [...one.command], ...environment };
   return { kind: "python", module: one.module, function: one.function, ...environment };
 }
 
 async function deploymentOf(
   loaded: Loaded,
-  { deployment, stage }: { deployment: Deployment; stage: NamedStage | null },
+  args: { deployment: Deployment; stage: NamedStage | null; locked: ProjectEnvironment | null },
 ): Promise<ProjectDeployment> {
   const { root, config, found } = loaded;
+  const { deployment, stage, locked } = args;
   const ground = { pool: stage?.pool ?? config.pool, store: stage?.store ?? config.store };
   const plain = await settingsFor(loaded, deployment, ground).catch((cause: unknown) => {
     if (cause instanceof Failure) throw cause;
@@ -167,7 +174,15 @@ async function deploymentOf(
   });
   const env = { ...plain.env, ...stage?.env };
   const settings = { ...plain, stage: stage?.name ?? null, env };
-  return { entry: await entryOf(root, deployment), settings };
+  return { entry: await entryOf(root, deployment, locked), settings };
+}
+
+/** The locked environment of a project. Null: it has none. @throws Failure about its lock */
+async function environmentOf({ root, config, description }: Loaded): Promise<ProjectEnvironment | null> {
+  const { environment: options } = config;
+  if (options === undefined) return null;
+  const described = description ?? (await describePython(root, { config: null, flows: [], imports: false }));
+  return await readLock(root, { options, python: described.python });
 }
 
 /** Loads a project's configuration, in any of its forms, and describes its Python flows. */
@@ -256,9 +271,10 @@ export async function loadProject(
     (stage?.resources ?? []).map((one) => [one.resource, one.settings] as const),
   );
   if (stage !== null) await checkSettings(loaded, { stage: stage.name, resources });
+  const locked = await environmentOf(loaded);
   const deployments: ProjectDeployment[] = [];
   for (const deployment of config.deployments)
-    deployments.push(await deploymentOf(loaded, { deployment, stage }));
+    deployments.push(await deploymentOf(loaded, { deployment, stage, locked }));
   const registry = registryOf(root, { config, folder: args.folder });
   return {
     root,
@@ -267,6 +283,7 @@ export async function loadProject(
     python: loaded.description?.flows ?? [],
     registry,
     files: config.files,
+    environment: locked,
     deployments,
     stores: [config.store, ...Object.values(config.stages ?? {}).map((one) => one.store)].filter(
       (name) => name !== undefined,

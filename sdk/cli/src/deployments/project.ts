@@ -2,6 +2,7 @@ import { deploymentNameOf, type Entry, needsOf } from "@towpath/contract";
 import type { Registry as DefinedRegistry, DeploymentSettings } from "towpath/config";
 import type { Wanting } from "../pools/find.ts";
 import type { PythonFlowFacts } from "./python/describe.ts";
+import type { ProjectEnvironment } from "./python/lock.ts";
 
 /** Where a project's code is pushed. A folder's path is absolute here. */
 export type Registry = DefinedRegistry;
@@ -31,6 +32,8 @@ export interface Project {
   readonly registry: Registry;
   /** Patterns of files that belong to the code. Undefined: all. */
   readonly files: readonly string[] | undefined;
+  /** The locked environment of its Python flows and commands. Null: it has none. */
+  readonly environment: ProjectEnvironment | null;
   readonly deployments: readonly ProjectDeployment[];
   /** The names of all stores that the project or a stage uses. */
   readonly stores: readonly string[];

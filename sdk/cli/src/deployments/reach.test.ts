@@ -38,6 +38,7 @@ async function changedBy(...changes: Readonly<Record<string, string | null>>[]):
     files: undefined,
     stores: [],
     stageNames: [],
+    environment: null,
     configFile: "towpath.config.ts",
     python: [],
     stage: null,

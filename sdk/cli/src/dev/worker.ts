@@ -30,6 +30,7 @@ export async function startLocalWorker(
     pool: LOCAL_POOL,
     projects,
     startedBy: "towpath dev",
+    environment: invocation.config.environment,
   });
   return startChild({
     name: "worker",

@@ -67,13 +67,25 @@ function registriesOf(folder: StateFolder, projects: readonly Project[]): Record
   return { local: { kind: "oci-layout", path: folder.registry }, ...Object.fromEntries(named) };
 }
 
+/** The package index of a developer's machine, as uv or pip finds it. */
+function indexOf(environment: Readonly<Record<string, string | undefined>>): string {
+  return environment.UV_DEFAULT_INDEX ?? environment.PIP_INDEX_URL ?? "https://pypi.org/simple";
+}
+
 /** Python flows run with the environment of their project, if it has one. */
-function pythonOf(projects: readonly Project[]): object {
+function pythonOf(
+  projects: readonly Project[],
+  environment: Readonly<Record<string, string | undefined>>,
+): object {
   const found = projects
     .filter(({ deployments }) => deployments.some(({ entry }) => entry.kind === "python"))
     .map(({ root }) => pythonFor(root).path)
     .find(isAbsolute);
-  return found === undefined ? {} : { python: { interpreters: { default: found } } };
+  const interpreters = found === undefined ? {} : { interpreters: { default: found } };
+  const isLocked = projects.some(({ environment }) => environment !== null);
+  return {
+    python: { ...interpreters, ...(isLocked && { indexes: { default: { url: indexOf(environment) } } }) },
+  };
 }
 
 /** On one machine each store has its own folder. */
@@ -95,6 +107,8 @@ export async function writeWorkerConfig(args: {
   readonly projects: readonly Project[];
   /** The command that writes this file at each start. A person's changes to it do not last. */
   readonly startedBy?: string;
+  /** The variables of this process. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
 }): Promise<LocalWorker> {
   const { folder, url, pool } = args;
   const worker = localWorker(folder, pool);
@@ -112,7 +126,7 @@ export async function writeWorkerConfig(args: {
     registries: registriesOf(folder, args.projects),
     store: { root: pathToFileURL(folder.store).href },
     stores: storesOf(folder, args.projects),
-    ...pythonOf(args.projects),
+    ...pythonOf(args.projects, args.environment),
     drainMs: LOCAL_DRAIN_MS,
     ...(args.startedBy === undefined ? {} : { startedBy: args.startedBy }),
   };

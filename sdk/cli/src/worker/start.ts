@@ -56,7 +56,14 @@ async function localConfig(invocation: Invocation, pool: string): Promise<string
     });
   const { client, url } = await invocation.connect();
   await findPool(client, pool);
-  await writeWorkerConfig({ folder, client, url, pool, projects: [] });
+  await writeWorkerConfig({
+    folder,
+    client,
+    url,
+    pool,
+    projects: [],
+    environment: invocation.config.environment,
+  });
   return worker.configFile;
 }
 

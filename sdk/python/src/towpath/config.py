@@ -41,6 +41,7 @@ __all__ = [
     "deployment",
     "every",
     "git",
+    "locked",
     "oci_layout",
     "project",
     "rrule",
@@ -188,6 +189,25 @@ def oci_layout(path: str, *, name: str = "local") -> Data:
     return {"oci_layout": path, "name": name}
 
 
+def locked(
+    lock: str,
+    *,
+    python: str | None = None,
+    indexes: Sequence[str] = (),
+    build: Sequence[str] = (),
+) -> Data:
+    """The environment of a project's Python: workers build it from a lock.
+
+    Args:
+        lock: `uv.lock`, `pylock.toml`, or a requirements file with hashes, relative to the project.
+        python: the version of Python, such as "3.12". Default: that of the project's Python.
+        indexes: package indexes, by their names in the workers' configuration. Default: the index `default`.
+        build: packages that a worker may build from a source archive. Their build tools must be in the lock.
+    """
+    given: Data = {"python": python, "indexes": list(indexes), "build": list(build)}
+    return {"lock": lock, **{key: value for key, value in given.items() if value}}
+
+
 def git(
     url: str,
     *,
@@ -251,6 +271,7 @@ def project(
     store: str | None = None,
     files: Sequence[str] | None = None,
     stages: Mapping[str, Mapping[str, Any]] | None = None,
+    environment: Mapping[str, Any] | None = None,
 ) -> Project:
     """Describes a project. `towpath_config.py` has one, at its top.
 
@@ -262,6 +283,7 @@ def project(
         store: the store of the runs' values, by its name in the workers' configuration.
         files: patterns of the files to push. Default: all that git does not ignore.
         stages: the stages of the project by name, each from `stage(...)`.
+        environment: the lock of its packages, from `locked(...)`. Default: the worker's interpreter.
 
     Raises:
         InvalidDefinition: two deployments have one name.
@@ -273,7 +295,7 @@ def project(
                 f'project "{name}" has two deployments called "{one}".',
                 next='Give one of them another name: deployment(flow, name="...").',
             )
-    given: Data = {"store": store, "files": files, "stages": stages}
+    given: Data = {"store": store, "files": files, "stages": stages, "environment": environment}
     chosen = {key: _plain(value) for key, value in given.items() if value is not None}
     return Project({"project": name, "pool": pool, "registry": dict(registry), **chosen}, tuple(deployments))
 

@@ -213,7 +213,16 @@ function stagesOf(value: unknown): NonNullable<ProjectConfig["stages"]> {
 }
 
 /** The fields of a project beside its deployments. */
-const PROJECT = ["project", "pool", "registry", "store", "files", "stages", "deployments"] as const;
+const PROJECT = [
+  "project",
+  "pool",
+  "registry",
+  "store",
+  "files",
+  "environment",
+  "stages",
+  "deployments",
+] as const;
 
 function readProject(data: Table, source: Source): ProjectConfig {
   checkNames("", data, PROJECT);
@@ -221,7 +230,7 @@ function readProject(data: Table, source: Source): ProjectConfig {
   const { registry, stages, deployments, ...rest } = data;
   const named = Object.entries(tableAt("deployments", deployments ?? {}));
   return defineConfig({
-    ...(rest as Pick<ProjectConfig, "project" | "pool" | "store" | "files">),
+    ...(rest as Pick<ProjectConfig, "project" | "pool" | "store" | "files" | "environment">),
     registry: registryOf(registry),
     deployments: named.map(([name, value]) => deploymentOf(name, value, source)),
     ...(stages !== undefined && { stages: stagesOf(stages) }),
