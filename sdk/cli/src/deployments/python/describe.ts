@@ -7,6 +7,7 @@ import { z } from "zod";
 import { Failure } from "../../failure.ts";
 import { readIfThere } from "../../kernel/state-folder.ts";
 import { type ProjectPython, pythonFor } from "./python-for.ts";
+import { PYTHON_SDK } from "./python-sdk.ts";
 
 /** How long all imports of a project may take, seconds. Large libraries need several on a slow disk. */
 const LIMIT_SECONDS = 180;
@@ -14,6 +15,10 @@ const LIMIT_SECONDS = 180;
 const KILL_AFTER_MS = 15_000;
 /** The last lines of output that a failure shows. */
 const LINES_MAX = 6;
+
+/** The environment's own package comes first. Without one, a project can be deployed all the same. */
+const DESCRIBE =
+  "import sys; sys.path[:] = ['', *filter(None, sys.path), sys.argv.pop(1)]; from towpath._internal.describe import main; main()";
 
 /** The place of a flow: its module, relative to the project, and its name there. */
 export interface PythonPlace {
@@ -182,7 +187,7 @@ export async function describePython(
     const [requestFile, answerFile] = [join(folder, "request.json"), join(folder, "answer.json")];
     await writeFile(requestFile, JSON.stringify({ ...request, root, limitSeconds }));
     const ended = await runPython(python, {
-      words: ["-B", "-m", "towpath._internal.describe", requestFile, answerFile],
+      words: ["-B", "-c", DESCRIBE, PYTHON_SDK, requestFile, answerFile],
       folder,
       limitMs: limitSeconds * 1000 + KILL_AFTER_MS,
     }).catch((cause: unknown) => {
