@@ -228,7 +228,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { log, clock, sleep: loop.sleep },
     { config, paths, attempts, reserve, cache },
   );
-  const pollers = new Pollers({ log, config, secrets, trust, cache, runners, connection });
+  const pollers = new Pollers({ log, config, secrets, trust, cache, environments, runners, connection });
   const secretWatch = watchSecrets(
     { log, sleep: loop.sleep },
     { secrets, changed: () => connection.reopen() },

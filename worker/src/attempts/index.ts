@@ -3,6 +3,6 @@ export { readRunId } from "./journal-lanes.ts";
 export type { Offering } from "./offer-again.ts";
 export { type StatePaths, statePaths } from "./paths.ts";
 export { createPreallocation, type Preallocation } from "./preallocation.ts";
-export { codeRequest } from "./prepare.ts";
+export { bringProgram } from "./prepare.ts";
 export { decodeEntry } from "./spool-records.ts";
 export { resolveStore, storeMarks } from "./store-access.ts";

@@ -250,6 +250,37 @@ export function firstStored(
 }
 
 /**
+ * Fetches the code of a flow, or finds it in the cache, and finds the program of its runner. The environment of a lock is built
+ * if it is not there. Both are kept until they are released.
+ * @throws Refusal when there is no such interpreter; CodeError or EnvironmentError when something cannot be brought.
+ */
+export async function bringProgram(
+  deps: Pick<AttemptDeps, "cache" | "config" | "environments">,
+  { spec, signal }: { spec: Pick<Spec, "code" | "entry">; signal: AbortSignal },
+): Promise<{ dir: string; program: RunnerProgram; release: () => Promise<void> }> {
+  const { entry } = spec;
+  const fetched = await fetchCode(deps.cache, await codeRequest(deps, spec.code), signal);
+  const environment = entry.kind === "python" ? entry.environment : undefined;
+  try {
+    if (environment?.kind === "lock") {
+      const built = await bringEnvironment(deps.environments, {
+        environment,
+        codeDir: fetched.dir,
+        signal,
+      });
+      const release = async () => void (await Promise.all([fetched.release(), built.release()]));
+      return { dir: fetched.dir, program: pythonOf(built.interpreter), release };
+    }
+    const program =
+      entry.kind === "python" ? pythonOf(await interpreterFor(deps.config, environment?.name ?? null)) : NODE;
+    return { dir: fetched.dir, program, release: fetched.release };
+  } catch (error) {
+    await fetched.release();
+    throw error;
+  }
+}
+
+/**
  * The verified version, for a runner that loads it before its next attempt. Null if its author forbids that, or
  * if the attempt's environment has secrets or devices that a waiting runner must not have.
  */
@@ -259,7 +290,7 @@ export function aheadVersion(
   args: { assignment: Assignment; prepared: Pick<Prepared, "spec"> },
 ): AheadVersion | null {
   const { spec } = args.prepared;
-  const { entry, version, expiresAt, code } = spec;
+  const { entry, version, expiresAt } = spec;
   if (!spec.loadAhead || entry.kind === "command") return null;
   if (spec.secrets.some(({ env }) => env !== null) || (claimed.taken?.gpus ?? []).length > 0) return null;
   return {
@@ -272,28 +303,6 @@ export function aheadVersion(
       module: entry.module,
       exportName: entry.kind === "python" ? entry.function : entry.export,
     },
-    async bring(signal) {
-      const fetched = await fetchCode(deps.cache, await codeRequest(deps, code), signal);
-      const environment = entry.kind === "python" ? entry.environment : undefined;
-      try {
-        if (environment?.kind === "lock") {
-          const built = await bringEnvironment(deps.environments, {
-            environment,
-            codeDir: fetched.dir,
-            signal,
-          });
-          const release = async () => void (await Promise.all([fetched.release(), built.release()]));
-          return { dir: fetched.dir, program: pythonOf(built.interpreter), release };
-        }
-        const program =
-          entry.kind === "python"
-            ? pythonOf(await interpreterFor(deps.config, environment?.name ?? null))
-            : NODE;
-        return { dir: fetched.dir, program, release: fetched.release };
-      } catch (error) {
-        await fetched.release();
-        throw error;
-      }
-    },
+    bring: async (signal) => await bringProgram(deps, { spec, signal }),
   };
 }

@@ -1,9 +1,10 @@
 import { deploymentNameOf, type JobGround, type Spec } from "@towpath/contract";
 import type { Logger } from "pino";
-import { codeRequest, resolveStore } from "../attempts/index.ts";
-import { type CodeCache, fetchCode } from "../code/index.ts";
+import { bringProgram, resolveStore } from "../attempts/index.ts";
+import type { CodeCache } from "../code/index.ts";
 import type { WorkerConfig } from "../config.ts";
-import { NODE, type RunnerPool, signedEnvironment } from "../launch/index.ts";
+import type { EnvironmentDeps } from "../environments/index.ts";
+import { type RunnerPool, type RunnerProgram, signedEnvironment } from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
 import { createRedactor, type LiveSecrets, type Redactor } from "../secrets/index.ts";
 import { Refusal, type Trust, verifyVersion } from "../trust/index.ts";
@@ -12,10 +13,11 @@ import { Poller } from "./poller.ts";
 /** What pollers need. */
 export interface PollerDeps {
   readonly log: Logger;
-  readonly config: Pick<WorkerConfig, "environment" | "registries" | "store" | "stores">;
+  readonly config: WorkerConfig;
   readonly secrets: LiveSecrets;
   readonly trust: Trust;
   readonly cache: CodeCache;
+  readonly environments: EnvironmentDeps;
   readonly runners: RunnerPool;
   readonly connection: Connection;
 }
@@ -103,19 +105,18 @@ export class Pollers {
   }
 
   async #open(named: NamedVersion): Promise<OpenPoller> {
-    const { config, cache, trust, connection, log } = this.#deps;
+    const { config, trust, connection, log } = this.#deps;
     const { workspaceId } = await connection.session();
     const spec = await verifyVersion(trust, { ...named, workspaceId, trigger: null });
-    if (spec.entry.kind !== "flow") throw new Refusal("invalid-spec", "A command declares no jobs.");
+    if (spec.entry.kind === "command") throw new Refusal("invalid-spec", "A command declares no jobs.");
     const names = spec.secrets.map(({ name }) => name);
     const secrets = await this.#deps.secrets.resolve(names);
     const { store, secrets: ofStore } = await resolveStore(config, spec.store);
-    const request = await codeRequest(this.#deps, spec.code);
-    const code = await fetchCode(cache, request, this.#closing.signal);
+    const code = await bringProgram(this.#deps, { spec, signal: this.#closing.signal });
     const { version } = spec;
     const deployment = deploymentNameOf(spec);
     const ground = { workspaceId, deployment, version, store, secrets: Object.fromEntries(secrets) };
-    const poller = await this.#start(spec, { codeDir: code.dir, ground, secrets }).catch(async (error) => {
+    const poller = await this.#start(spec, { code, ground, secrets }).catch(async (error) => {
       await code.release();
       throw error;
     });
@@ -132,19 +133,23 @@ export class Pollers {
 
   async #start(
     spec: Spec,
-    args: { codeDir: string; ground: JobGround; secrets: ReadonlyMap<string, string> },
+    args: {
+      code: { readonly dir: string; readonly program: RunnerProgram };
+      ground: JobGround;
+      secrets: ReadonlyMap<string, string>;
+    },
   ): Promise<Poller> {
-    const { runner } = await this.#deps.runners.take(NODE);
+    const { runner } = await this.#deps.runners.take(args.code.program);
     const { entry } = spec;
-    if (entry.kind !== "flow") throw new Refusal("invalid-spec", "A command declares no jobs.");
+    if (entry.kind === "command") throw new Refusal("invalid-spec", "A command declares no jobs.");
     // It gets no device: a question about a job computes nothing.
     const env = { ...signedEnvironment({ spec, secrets: args.secrets }), CUDA_VISIBLE_DEVICES: "" };
     await runner.assign({
       kind: "jobs",
-      cwd: args.codeDir,
+      cwd: args.code.dir,
       env,
       module: entry.module,
-      exportName: entry.export,
+      exportName: entry.kind === "python" ? entry.function : entry.export,
       ground: args.ground,
       takenFile: `${runner.dir}/taken`,
     });

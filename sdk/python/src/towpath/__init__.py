@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ._internal.engine.due import Due as Due
     from ._internal.flow import Flow as Flow
     from ._internal.flow import flow as flow
+    from ._internal.jobs.job import Job as Job
+    from ._internal.jobs.job import JobStatus as JobStatus
     from ._internal.keep.alike import now as now
     from ._internal.keep.alike import random as random
     from ._internal.keep.alike import uuid as uuid
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from ._internal.problem import InvalidDefinition as InvalidDefinition
     from ._internal.problem import InvalidParameters as InvalidParameters
     from ._internal.problem import InvalidResource as InvalidResource
+    from ._internal.problem import JobFailed as JobFailed
+    from ._internal.problem import JobOutcomeUnknown as JobOutcomeUnknown
     from ._internal.problem import NonRetryable as NonRetryable
     from ._internal.problem import ProcessEnded as ProcessEnded
     from ._internal.problem import SlotsHeld as SlotsHeld
@@ -53,6 +57,8 @@ _PROBLEMS = (
     "InvalidDefinition",
     "InvalidParameters",
     "InvalidResource",
+    "JobFailed",
+    "JobOutcomeUnknown",
     "NonRetryable",
     "ProcessEnded",
     "SlotsHeld",
@@ -67,6 +73,8 @@ _HOMES = {
     "Cache": "cache.task_cache",
     "Due": "engine.due",
     "Flow": "flow",
+    "Job": "jobs.job",
+    "JobStatus": "jobs.job",
     "Resource": "resources.resource",
     "Task": "task.task",
     "flow": "flow",

@@ -21,12 +21,14 @@ from ._internal.engine.run_flow import RunEnd
 from ._internal.engine.run_flow import run_flow as _run_flow
 from ._internal.engine.run_here import new_run_id
 from ._internal.flow import Flow
+from ._internal.jobs.own import OwnJobs
 from ._internal.problem import OutsideOfRun, TowpathError
 from ._internal.resources.resource import AsyncResource, Resource
 from ._internal.store.codec import encode
 from ._internal.store.memory_store import MemoryStore
 from ._internal.store.places import Place
 from ._internal.testing.children import TestChildren, no_child
+from ._internal.testing.jobs import TestJobs
 from ._internal.testing.life import KillAfter, Life, MortalRecords, MortalStore
 from ._internal.testing.told import TaskRun, checkpoints_of, tasks_of
 from ._internal.testing.waits import EXPIRED, TestWaits
@@ -62,6 +64,7 @@ class _Attempt:
     answers: Mapping[str, Any]
     call: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None
     children: TestChildren
+    jobs: OwnJobs
     clock: Clock
     earlier: tuple[Mapping[str, Any], ...] = ()
     executions: Mapping[str, int] = field(default_factory=dict)
@@ -150,6 +153,7 @@ class TestedRun:
             earlier=tuple({**item, "own": False} for item in self._held),
             executions={},
             asked={},
+            jobs=OwnJobs(),
             answers={**self._made.answers, **(answers or {})},
         )
         return _tested(made, kill_after)
@@ -175,7 +179,8 @@ def run_flow(
         secrets: values of its secrets, by name.
         resources: values for resources that are not to be opened: `{warehouse: FakeWarehouse()}`.
         answers: answers to waits, by a question's title, an event's name (`"name key"` with a key) or a run's id. EXPIRED
-            lets a deadline pass. Without an answer, the run is suspended.
+            lets a deadline pass. A job is answered by its name: with its result, or with an exception if it failed. A job
+            without an answer is polled until it ends, once the run is resumed. Without an answer, the run is suspended.
         children: results of runs of other deployments, by the name of the deployment: a value, a function of the
             parameters, or an exception for a failed run.
         call: answers the flow's other calls to the control plane.
@@ -197,6 +202,7 @@ def run_flow(
         answers=answers or {},
         call=call,
         children=TestChildren(children or {}),
+        jobs=OwnJobs(),
         clock=_FakeClock() if clock == "fake" else SYSTEM_CLOCK,
     )
     return _tested(made, kill_after)
@@ -248,6 +254,9 @@ def _host_of(made: _Attempt, records: list[Mapping[str, Any]], life: Life, suspe
             return made.store.save(Place(made.facts.run_id, 0, path, "child"), encode(value, "result"))
 
         def answered() -> Mapping[str, Any]:
+            noted = jobs.note_handle(path, asked)
+            if noted is not None:
+                return noted
             child = made.children.start(path, asked, keep)
             if child is not None:
                 return child
@@ -257,6 +266,7 @@ def _host_of(made: _Attempt, records: list[Mapping[str, Any]], life: Life, suspe
 
         return life.use(answered)
 
+    jobs = TestJobs(made.jobs, made.facts, made.store, made.clock)
     page = {"items": made.earlier, "next": None}
     return Host(
         facts=made.facts,
@@ -275,6 +285,7 @@ def _host_of(made: _Attempt, records: list[Mapping[str, Any]], life: Life, suspe
             asked=made.asked,
             life=life,
             children=made.children,
+            jobs=jobs,
         ),
         cancel=Cancel(),
         end_process=suspended,

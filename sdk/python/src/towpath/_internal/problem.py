@@ -173,6 +173,34 @@ class ChildFailed(TowpathError):
         self.run_cause = cause
 
 
+class JobFailed(TowpathError):
+    """An external job that the flow waited for has failed."""
+
+    code = "job-failed"
+
+    def __init__(self, job: str, message: str) -> None:
+        head = f'Job "{job}" has failed: '
+        # The recorded message of an earlier attempt begins with it already.
+        super().__init__(message if message.startswith(head) else f"{head}{message}")
+        self.job = job
+
+
+class JobOutcomeUnknown(TowpathError):
+    """A process died while it submitted an external job, and it is unknown whether the job was submitted. It is not
+    submitted again. `key` is the key of the submission."""
+
+    code = "unknown-outcome"
+
+    def __init__(self, job: str, key: str, why: str) -> None:
+        super().__init__(
+            f'It is unknown whether job "{job}" was submitted with the key {key}, because {why}.',
+            next="Look for it at its backend. Give the job a find(key), or idempotent=True if its backend accepts each key "
+            "once.",
+        )
+        self.job = job
+        self.key = key
+
+
 class ProcessEnded(TowpathError):
     """The process of the flow ended without an outcome. `run_cause` is `killed`, `oom`, `timeout`, `run-timeout` or `error`."""
 

@@ -23,6 +23,7 @@ class Channel:
         os.set_inheritable(fd, False)
         self._socket = socket.socket(fileno=fd)
         self._messages: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+        self._sending = threading.Lock()
         self._is_closed = False
         threading.Thread(target=self._read, name="towpath-channel", daemon=True).start()
 
@@ -33,7 +34,9 @@ class Channel:
     def tell(self, message: object) -> None:
         """Sends a message. A worker that is gone does not get it."""
         try:
-            self._socket.sendall(json.dumps(message).encode("ascii") + b"\n")
+            # Whole messages, also of several threads.
+            with self._sending:
+                self._socket.sendall(json.dumps(message).encode("ascii") + b"\n")
         except OSError:
             pass
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from ..clock import SYSTEM_CLOCK, datetime_of, instant
 from ..console.answers import answer_of, ask_on_terminal, hint_of, is_terminal
 from ..console.sink import ConsoleSink, duration_text, harmless, stdout_sink
+from ..jobs.own import OwnJobs
 from ..problem import Cancelled, OutsideOfRun
 from ..store.file_store import FileStore
 from . import interrupt
@@ -46,6 +47,9 @@ class OwnWaits:
         self._known: dict[str, Any] = {}
         self._ends_ms: dict[str, float] = {}
         self._asking = threading.Lock()
+        self.jobs = OwnJobs()
+        self.facts: Any = None
+        self.store: Any = None
         self.open: list[str] = []
         self.refusals: list[str] = []
 
@@ -67,6 +71,10 @@ class OwnWaits:
                         return _OPEN
                     self._known[path] = found[0]
             return {**_OPEN, "state": "satisfied", "answer": self._known[path], "answeredBy": "you"}
+        if wait["kind"] == "job":
+            one = self.jobs.at(path, self.facts, SYSTEM_CLOCK)
+            one.poll(wait["job"], self.facts, self.store)
+            return one.told(wait, wait["pollEveryMs"])
         if wait["kind"] == "run":
             raise OutsideOfRun("suspend.run", "Deploy the flow, and run it on a worker.")
         now_ms = SYSTEM_CLOCK.now_ms()
@@ -92,17 +100,20 @@ def local_host(
 ) -> Host:
     """The environment of a flow that runs without a worker."""
     run_id = new_run_id()
+    facts = Facts(run_id, new_run_id(), 1, _NIL_ID, flow, 0, instant(SYSTEM_CLOCK))
+    store = FileStore(f"file://{os.path.abspath(_STORE_FOLDER)}")
+    waits.facts, waits.store = facts, store
     return Host(
-        facts=Facts(run_id, new_run_id(), 1, _NIL_ID, flow, 0, instant(SYSTEM_CLOCK)),
+        facts=facts,
         parameters=parameters,
         records=records,
-        store=FileStore(f"file://{os.path.abspath(_STORE_FOLDER)}"),
+        store=store,
         # A local run cannot be resumed, so tasks store results only if they say so.
         resume=Resume(origin=run_id),
         clock=SYSTEM_CLOCK,
         random=random.random,
         secret=_secret,
-        call=_no_call,
+        call=lambda path, call: waits.jobs.note_handle(path, call, facts) or _no_call(path, call),
         waits=waits,
         cancel=cancel,
         end_process=end_process,

@@ -19,7 +19,7 @@ from ..gateway.session import Session
 from ..logs.capture import capture
 from ..problem import InvalidDefinition
 from . import interrupt
-from .channel import open_channel
+from .channel import Channel, open_channel
 from .describe_error import describe_error, stack_of
 from .run_flow import RunEnd, run_ending, run_flow
 
@@ -48,8 +48,20 @@ def main() -> NoReturn:
         message = channel.next()
     os.close(os.open(message["takenFile"], os.O_WRONLY | os.O_CREAT, 0o600))
     channel.tell("taken")
+    if message["kind"] == "jobs":
+        _tend_jobs(channel, message)
     channel.close()
     _end_process(_run(message, flow))
+
+
+def _tend_jobs(channel: Channel, task: Message) -> NoReturn:
+    from ..jobs.tend import Tender, tend_jobs
+
+    def open_() -> Tender:
+        _flow_of(task)
+        return Tender(task["ground"])
+
+    tend_jobs(channel, open_)
 
 
 def run_attempt(flow: Flow[Any, Any], session: Session) -> RunEnd:

@@ -31,7 +31,7 @@ def address_from_environment() -> Address | None:
     return None if socket is None or token is None else Address(socket, token)
 
 
-def _store_of(told: Mapping[str, Any]) -> Store:
+def store_of(told: Mapping[str, Any]) -> Store:
     """The store of the run's values. @raises StoreFault for a kind that this release does not know"""
     root = told["root"]
     if root.startswith("file:"):
@@ -83,7 +83,7 @@ class Session:
             facts=facts,
             parameters=context["parameters"],
             records=self.sender,
-            store=_store_of(context["store"]),
+            store=store_of(context["store"]),
             resume=Resume(
                 origin=resume["origin"],
                 code_versions=resume["codeVersions"],

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import Any, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Union, overload
 
+from ..checkpoint.checkpoints import Facts
 from ..clock import iso_of
 from ..engine.interrupt import in_engine_code
-from ..engine.io import in_thread
+from ..engine.io import finish, in_thread
 from ..engine.scope import Scope, scope_for
 from ..input.convert import convert, schema_of
 from ..problem import Fault, InvalidAnswer, InvalidDefinition, SuspendInTask, WaitExpired
 from ..task.durations import Duration, ms_of
 from ..task.identity import CallKey
+
+if TYPE_CHECKING:
+    from ..jobs.job import Job
 
 Answer = TypeVar("Answer")
 Deadline = Union[Duration, datetime]
@@ -170,6 +174,48 @@ def run(run_id: str, *, deadline: Deadline | None = None, id: str | None = None)
     """
     wait = {"kind": "run", "runId": run_id, **_deadline(deadline)}
     return _wait("suspend.run", wait, run_id, id, lambda told: told["run"])
+
+
+def job(
+    job: Job[Any, Any, Answer], input: Any = None, *, key: str | None = None, deadline: Deadline | None = None
+) -> Answer:
+    """Submits an external job once and waits for its end, without a process. In an async flow, await it.
+
+    Args:
+        input: what `submit` gets.
+        key: identifies this call. Default: a hash of the input.
+        deadline: after it, the job is cancelled.
+
+    Returns: the job's result.
+
+    Raises:
+        JobFailed: if it failed.
+        JobOutcomeUnknown: if nobody knows whether an earlier attempt has submitted it.
+        WaitExpired: at the deadline.
+    """
+    from ..jobs.await_job import JobCall, await_job, input_hash
+
+    scope = scope_for("suspend.job")
+    if scope.path != "":
+        raise SuspendInTask("suspend.job", scope.path)
+    scope.cancel.raise_if_asked()
+    hashed = input_hash(job, input, key)
+    path, settled = scope.calls.name("job", CallKey("given", f"{job.name} {key or hashed}"), "wait")
+    version = scope.run.checkpoints.code_version_of(job.name, job.version, job.submit)
+    facts = Facts(version, None if key is None else hashed, has_input=key is not None)
+    call = JobCall(scope, job, input, path, facts, _deadline(deadline))
+
+    async def awaited() -> Any:
+        try:
+            return await await_job(call)
+        finally:
+            settled()
+
+    if scope.is_async:
+        waiting: Any = awaited()
+        return waiting  # type: ignore[no-any-return]
+    result: Answer = in_engine_code(finish, awaited())
+    return result
 
 
 def _checked(what: str, type: Any, answer: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..clock import Clock, datetime_of
 from .children import TestChildren
+from .jobs import TestJobs
 from .life import Life
 
 
@@ -47,6 +48,7 @@ class TestWaits:
         asked: dict[str, tuple[float, int]],
         life: Life,
         children: TestChildren,
+        jobs: TestJobs,
     ) -> None:
         self._answers = answers
         self._clock = clock
@@ -54,6 +56,7 @@ class TestWaits:
         self._asked = asked
         self._life = life
         self._children = children
+        self._jobs = jobs
 
     suspends = True
 
@@ -67,6 +70,8 @@ class TestWaits:
     def _state(self, path: str, wait: Mapping[str, Any]) -> Mapping[str, Any]:
         if wait["kind"] in ("for", "until"):
             return self._timed(path, wait)
+        if wait["kind"] == "job":
+            return self._jobs.state(path, wait, self._answers, EXPIRED)
         name = name_of(wait)
         if name not in self._answers:
             child = self._children.ended(name) if wait["kind"] == "run" else None
