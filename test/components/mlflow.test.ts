@@ -16,7 +16,7 @@ describe("MLflow", () => {
 
   test("the how-to runs", { timeout: 1_200_000 }, async () => {
     const python = await venvWith(PACKAGES);
-    await using page = await pageFolder("mlflow.md", "mlflow");
+    await using page = await pageFolder("docs/how-to/mlflow.md", "mlflow");
     const env = { MLFLOW_TRACKING_URI: `sqlite:///${page.folder}/mlflow.db` };
     expect(page.commands).toHaveLength(1);
     for (const args of page.commands) {

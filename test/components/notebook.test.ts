@@ -26,7 +26,7 @@ describe("notebooks as flows", () => {
 
   test("the how-to runs", { timeout: 1_200_000 }, async () => {
     const python = await venvWith(PACKAGES);
-    await using page = await pageFolder("notebooks.md", "notebook");
+    await using page = await pageFolder("docs/how-to/notebooks.md", "notebook");
     const cells = [
       codeCell("a", page.titled("parameters"), ["parameters"]),
       codeCell("b", "print('sum', sum(map(int, open(path))), depths, day)"),

@@ -15,10 +15,11 @@ interface Page extends AsyncDisposable {
 
 /**
  * The files and commands of a how-to page, in a folder of their own.
+ * @param page Its path, `docs/how-to/mlflow.md`.
  * @param run The word of its shell blocks: `run=mlflow`.
  */
 export async function pageFolder(page: string, run: string): Promise<Page> {
-  const url = new URL(`../../docs/how-to/${page}`, import.meta.url);
+  const url = new URL(`../../${page}`, import.meta.url);
   const blocks = blocksOf(readFileSync(url, "utf8"));
   const folder = await mkdtemp(join(tmpdir(), "towpath-page-"));
   const titled = (title: string) => blocks.find((block) => wordOf(block, "title") === title)?.text ?? "";
