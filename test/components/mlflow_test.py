@@ -16,7 +16,6 @@ from unittest import mock
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sdk" / "python" / "src"))
 
 import mlflow
-
 from towpath import flow, suspend, task
 from towpath import mlflow as towpath_mlflow
 from towpath.mlflow import mlflow_run

@@ -104,7 +104,7 @@ def _end_of(flow: Flow[Any, Any], run: ActiveRun, context: contextvars.Context) 
         return _end_by(host, error, failed_by)
     finally:
         run.cancel.abort(Cancelled("the flow has ended"))
-        _end_children(run)
+        _end_runners(run)
 
 
 def _parameters_of(flow: Flow[Any, Any], host: Host) -> Any:
@@ -178,9 +178,10 @@ def _settle(run: ActiveRun, is_over: bool = False) -> None:
         run.cancel.raise_if_asked()
 
 
-def _end_children(run: ActiveRun) -> None:
-    if run.children is not None:
-        run.children.close()
+def _end_runners(run: ActiveRun) -> None:
+    """Ends the processes of tasks, and the connections to clusters."""
+    for runner in list(run.runners.values()):
+        runner.close()
 
 
 def _keep(flow: Flow[Any, Any], run: ActiveRun, value: Any) -> Ref | None:
@@ -281,7 +282,7 @@ def _suspend(run: ActiveRun, paths: list[str]) -> None:
     """Closes the resources, reports that the run is suspended, and ends the process. Nothing is raised in the author's
     code."""
     _close_before_suspension(run)
-    _end_children(run)
+    _end_runners(run)
     run.checkpoints.sync()
     run.host.records.post_held(_outcome(run.host, RunEnd("suspended", waits=tuple(paths))))
     run.host.end_process()

@@ -17,12 +17,12 @@ from .host import Host
 
 if TYPE_CHECKING:
     from ..checkpoint.checkpoints import Checkpoints
-    from ..process.children import Children
     from ..resources.opened import Opened
     from ..suspend.waits import Waits
     from ..task.async_map import AsyncPump
     from ..task.map import Pump
     from ..task.pool import Pool
+    from ..task.runners import OpenRunner
     from ..task.slots import Holder, UnlimitedTags
 
 
@@ -141,8 +141,8 @@ class ActiveRun:
     """The maps whose results nobody has taken yet."""
     unlimited: UnlimitedTags = field(default_factory=_unlimited_tags)
     opened: Opened = field(default_factory=_nothing_opened)
-    children: Children | None = None
-    """The processes of its tasks. None: it has started none."""
+    runners: dict[Any, OpenRunner] = field(default_factory=dict)
+    """The processes and clusters that its tasks have used, by their option `runs_in`."""
     attached: dict[str, Any] = field(default_factory=dict)
     """What modules for other tools remember during the run, by the tool's name."""
     at_end: list[Callable[[str], Any]] = field(default_factory=list)

@@ -12,6 +12,7 @@ from .durations import Duration, ms_of
 
 if TYPE_CHECKING:
     from ..cache.task_cache import Cache
+    from .runners import Runner
 
 _NAME_CHARS_MAX = 200
 _LIMIT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
@@ -67,8 +68,9 @@ class TaskOptions:
     """With `pool`: what happens to the task's run if this run ends first: `cancel` or `abandon`."""
     cache: bool | Cache = False
     """Reuses the result of an equal call of any run. True: equal arguments and the same code."""
-    runs_in: Literal["thread", "process"] = "thread"
-    """Where the function runs: in the flow's process, or in a process of its own that a time limit or a cancellation kills.
+    runs_in: Literal["thread", "process"] | Runner = "thread"
+    """Where the function runs: in the flow's process, in a process of its own that a time limit or a cancellation kills, or
+    on a cluster (`towpath.dask`, `towpath.ray`).
     With `process`, the function is at the top of its module, arguments and result are data that pickle can copy, and the
     function cannot call tasks. Logs, artifacts, `keep`, `kept` and secrets work."""
     on_retry: Callable[..., Any] | None = None
@@ -80,7 +82,8 @@ class TaskOptions:
         self._check("concurrency", _is_whole(self.concurrency, 1, 10_000), "a whole number from 1 to 10,000")
         jitter = 0 if self.retry_jitter is None else self.retry_jitter
         self._check("retry_jitter", isinstance(jitter, (int, float)) and 0 <= jitter <= 1, "from 0 to 1")
-        self._check("runs_in", self.runs_in in ("thread", "process"), '"thread" or "process"')
+        is_runner = self.runs_in in ("thread", "process") or callable(getattr(self.runs_in, "open", None))
+        self._check("runs_in", is_runner, '"thread" or "process", or a cluster: dask(...) or ray(...)')
         self._check("key", self.key is None or (isinstance(self.key, str) and self.key != ""), "text that is not empty")
         version = "1" if self.version is None else self.version
         self._check("version", isinstance(version, str) and 1 <= len(version) <= 64, "text of 1 to 64 characters")

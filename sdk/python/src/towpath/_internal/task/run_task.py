@@ -7,7 +7,7 @@ import functools
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..cache.task_cache import Cache, TaskCache
 from ..checkpoint.checkpoints import Facts
@@ -26,7 +26,7 @@ from .retry import is_retryable, retry_delay_ms
 from .slots import Holder, no_slots, take_slots
 
 if TYPE_CHECKING:
-    from ..process.children import Children
+    from .runners import OpenRunner, Runner
 
 _STILL_RUNNING = (
     "did not end after its time limit, so it is still running. Python cannot end a thread or a coroutine that ignores it: "
@@ -233,8 +233,9 @@ async def _try_once(call: TaskCall, calls: CallLedger, holder: Holder | None, is
 
     limit = None if limit_ms is None else Limit(ms_of("timeout_grace", call.options.timeout_grace), on_left)
     try:
-        if call.options.runs_in == "process":
-            result = await call.io.blocking(lambda: _children_of(scope.run).call(call, calls, cancel))
+        if call.options.runs_in != "thread":
+            runner = _runner_of(scope.run, call.options.runs_in)
+            result = await call.io.blocking(lambda: runner.call(call, calls, cancel))
         else:
             result = await call.io.invoke(call.fn, cancel, limit, context)
         if up is not None and cancel.reason is up:
@@ -254,14 +255,17 @@ async def _try_once(call: TaskCall, calls: CallLedger, holder: Holder | None, is
 _starting = threading.Lock()
 
 
-def _children_of(run: ActiveRun) -> Children:
-    """The processes of a run's tasks. Their module loads with the first of them."""
+def _runner_of(run: ActiveRun, runs_in: Literal["process"] | Runner) -> OpenRunner:
+    """The processes or the cluster of a run's tasks. Their modules load with the first call."""
     with _starting:
-        if run.children is None:
-            from ..process.children import Children
+        if runs_in not in run.runners:
+            if isinstance(runs_in, str):
+                from ..process.children import Children
 
-            run.children = Children()
-        return run.children
+                run.runners[runs_in] = Children()
+            else:
+                run.runners[runs_in] = runs_in.open()
+        return run.runners[runs_in]
 
 
 def _goes_on(call: TaskCall, tries: int, error: BaseException) -> bool:

@@ -68,7 +68,7 @@ class _TaskBase:
         self.fn = fn
         self.options = options
         self.declared = declared or options
-        if options.runs_in == "process":
+        if options.runs_in != "thread":
             from ..process.place import check_is_findable
 
             check_is_findable(options.name, fn)
@@ -237,6 +237,9 @@ class Task(_TaskBase, Generic[P, R]):
         scope = self._scope()
         source, settled = self._source(scope, items, args, kwargs)
         run = scope.run
+        if not isinstance(self.options.runs_in, str):
+            # Its threads only wait for the cluster.
+            run.pool.allow(self.options.concurrency)
         pump = Pump(source, pool=run.pool, open_=run.open, cancel=scope.cancel, concurrency=self.options.concurrency)
         return Map(self.options.name, scope.run, pump, settled)
 
