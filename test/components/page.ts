@@ -15,7 +15,7 @@ interface Page extends AsyncDisposable {
 
 /**
  * The files and commands of a how-to page, in a folder of their own.
- * @param page Its path in the repository.
+ * @param page Its path, `docs/how-to/mlflow.md`.
  * @param run The word of its shell blocks: `run=mlflow`.
  */
 export async function pageFolder(page: string, run: string): Promise<Page> {

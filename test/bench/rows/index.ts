@@ -15,6 +15,7 @@ import { logsRow } from "./logs.ts";
 import { loopRow } from "./loop.ts";
 import { memoryRow } from "./memory.ts";
 import { overviewRow } from "./overview.ts";
+import { pythonFirstLineRow, pythonImportRow, pythonStepsRow } from "./python.ts";
 import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
 import { resumeRow } from "./resume.ts";
@@ -45,6 +46,9 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   resume: resumeRow,
   loop: loopRow,
   steps: stepsRow,
+  "python-first-line": pythonFirstLineRow,
+  "python-steps": pythonStepsRow,
+  "python-import": pythonImportRow,
   redispatch: redispatchRow,
   batch: batchRow,
   schedules: schedulesRow,
