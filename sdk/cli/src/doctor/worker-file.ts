@@ -12,6 +12,7 @@ import { StoreSettings } from "../store/worker-store.ts";
 import { gitFault } from "./ask-git.ts";
 import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
 import { checkStores } from "./stores.ts";
+import { checkPython, WorkerPython } from "./worker-python.ts";
 
 const Source = z.union([z.object({ file: z.string() }), z.object({ env: z.string() })]);
 type Source = z.output<typeof Source>;
@@ -37,6 +38,7 @@ const WorkerFile = z.looseObject({
   store: StoreSettings,
   stores: z.record(z.string(), StoreSettings).default({}),
   secrets: z.record(z.string(), Source).default({}),
+  python: WorkerPython.prefault({}),
 });
 
 interface Looked {
@@ -236,5 +238,6 @@ export async function checkWorkerFile(invocation: Invocation, file: string): Pro
     ...(await checkStores(ground, config)),
     await checkFolder("state", a.at(config.stateDir)),
     ...(await checkSecrets(a)),
+    ...(await checkPython({ ...ground, at: a.at }, config.python)),
   ];
 }
