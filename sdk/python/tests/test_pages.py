@@ -15,6 +15,7 @@ _PAGES = (
     "docs/how-to/remote-tasks.md",
     "docs/how-to/stages.md",
     "docs/how-to/start-other-work.md",
+    "docs/how-to/test-a-flow.md",
 )
 _BLOCK = re.compile(r"^```python test\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

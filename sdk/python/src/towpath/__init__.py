@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ._internal.task.task import AsyncTask as AsyncTask
     from ._internal.task.task import Task as Task
     from ._internal.task.task import task as task
+    from ._internal.task.with_setup import with_setup as with_setup
 
 _PROBLEMS = (
     "Cancelled",
@@ -93,6 +94,7 @@ _HOMES = {
     "start_run": "engine.children",
     "task": "task.task",
     "uuid": "keep.alike",
+    "with_setup": "task.with_setup",
     **{name: "problem" for name in _PROBLEMS},
 }
 _MODULES = {"artifact": "artifacts.artifact", "suspend": "suspend.suspend"}

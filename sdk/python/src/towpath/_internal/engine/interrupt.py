@@ -24,10 +24,11 @@ _GRACE_MS_MIN = 100
 class _Listening:
     """A function of the author that runs in the main thread."""
 
-    __slots__ = ("cancel", "raised")
+    __slots__ = ("cancel", "raised", "shields")
 
-    def __init__(self, cancel: Cancel) -> None:
+    def __init__(self, cancel: Cancel, shields: bool) -> None:
         self.cancel = cancel
+        self.shields = shields
         self.raised: BaseException | None = None
 
 
@@ -49,12 +50,18 @@ class _Main:
     def raise_if_asked(self) -> None:
         if self.depth != 0 or not self.stack:
             return
-        reason = next((one.cancel.reason for one in self.stack if one.cancel.reason is not None), None)
+        reason = next((one.cancel.reason for one in self._heard() if one.cancel.reason is not None), None)
         running = self.stack[-1]
         # Once: code that cleans up after it must be able to print and to log.
         if reason is not None and running.raised is not reason:
             running.raised = reason
             raise reason
+
+
+    def _heard(self) -> list[_Listening]:
+        """What the running code listens to. A tear-down hears nothing of the code that it belongs to."""
+        first = max((index for index, one in enumerate(self.stack) if one.shields), default=0)
+        return self.stack[first:]
 
 
 _main = _Main()
@@ -85,13 +92,19 @@ def _interrupt_again(listening: _Listening) -> None:
         _interrupt(listening.cancel.reason)
 
 
-def in_author_code(cancel: Cancel, fn: Callable[[], Result], grace_ms: float | None = None) -> Result:
+def in_author_code(
+    cancel: Cancel, fn: Callable[[], Result], grace_ms: float | None = None, *, shields: bool = False
+) -> Result:
     """Calls the author's function. In the main thread, a request to stop is raised in it once, and again after the grace:
-    then it has not ended in time."""
+    then it has not ended in time.
+
+    Args:
+        shields: whether requests to stop the calling code do not count.
+    """
     if not _main.is_here():
         return fn()
     depth, height = _main.depth, len(_main.stack)
-    listening = _Listening(cancel)
+    listening = _Listening(cancel, shields)
     repeats: list[Callable[[], None]] = []
 
     def asked(reason: BaseException) -> None:

@@ -19,7 +19,7 @@ from ..suspend.waits import Waits
 from ..task.identity import CallLedger
 from ..task.pool import Pool
 from .cancel import Cancel
-from .describe_error import describe_error
+from .describe_error import describe_error, stack_of
 from .failures import Failures, every_error
 from .hooks import HOOK_MS, STOPPED_HOOK_MS, call_hook
 from .host import Host
@@ -269,13 +269,27 @@ def _hooked(run: ActiveRun, told: Any) -> Any:
 
 
 def _close_before_suspension(run: ActiveRun) -> None:
+    """Tears down the set-ups and closes the resources. A later attempt makes them again."""
     loop = run.waits.loop
     if loop is None:
+        while run.when_suspended:
+            try:
+                run.when_suspended.pop()()
+            except BaseException as error:
+                run.warn(f"The tear-down failed: {stack_of(error)}")
         run.opened.close(run.warn)
         return
     import asyncio
 
-    asyncio.run_coroutine_threadsafe(run.opened.close_in_loop(run.warn, everything=True), loop).result()
+    async def closed() -> None:
+        while run.when_suspended:
+            try:
+                await run.when_suspended.pop()()
+            except BaseException as error:
+                run.warn(f"The tear-down failed: {stack_of(error)}")
+        await run.opened.close_in_loop(run.warn, everything=True)
+
+    asyncio.run_coroutine_threadsafe(closed(), loop).result()
 
 
 def _suspend(run: ActiveRun, paths: list[str]) -> None:

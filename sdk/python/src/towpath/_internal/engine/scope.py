@@ -140,6 +140,8 @@ class ActiveRun:
     untaken: set[Pump | AsyncPump] = field(default_factory=set)
     """The maps whose results nobody has taken yet."""
     unlimited: UnlimitedTags = field(default_factory=_unlimited_tags)
+    when_suspended: list[Callable[[], Any]] = field(default_factory=list)
+    """Clean-up for a suspension, in reverse order. Code that cleans up before removes its entry."""
     opened: Opened = field(default_factory=_nothing_opened)
     runners: dict[Any, OpenRunner] = field(default_factory=dict)
     """The processes and clusters that its tasks have used, by their option `runs_in`."""
@@ -167,6 +169,8 @@ class Scope:
     is_async: bool
     holder: Holder | None = None
     """The nearest try around it that holds slots."""
+    anew: bool = False
+    """Whether task calls run again even if an earlier attempt has their result."""
 
     def of_task(self) -> dict[str, str]:
         """The task path as records carry it."""

@@ -116,6 +116,8 @@ async def find_earlier(call: TaskCall) -> tuple[Facts | None, TaskCache | None, 
     """What a later attempt compares, the cache of the call, and the valid result of an earlier call."""
     facts = _facts_of(call)
     cache = _cache_of(call)
+    if call.scope.anew:
+        return facts, cache, None
     earlier = None if facts is None else await _take_earlier(call, facts)
     if earlier is None and cache is not None:
         earlier = _take_cached(call, cache, facts)
