@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from towpath import InvalidDefinition, TaskTimeout, flow, log, task
+from towpath import InvalidDefinition, TaskTimeout, flow, task
 from towpath._internal.cluster.cluster import OpenCluster
 from towpath._internal.cluster.errors import ClusterAway, ClusterDiffers
 from towpath._internal.cluster.remote import RemoteCall, run_call
@@ -21,7 +21,7 @@ GO_ON = threading.Event()
 
 
 def double(n: int) -> int:
-    log.info("doubling", n)
+    print("doubling", n)
     return 2 * n
 
 
