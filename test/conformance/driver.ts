@@ -53,7 +53,11 @@ function given(options: z.infer<typeof Options>): Partial<TaskOptions> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
-const textOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+/** What an error says. Messages of the engine are sentences, and differ between languages. */
+function textOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.endsWith(".") ? "an error of the engine" : text;
+}
 
 /** Plays the steps of one script in one attempt. */
 class Player {

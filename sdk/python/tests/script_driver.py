@@ -218,7 +218,7 @@ class _Player:
         )
         if not step.get("settled"):
             return await self._calls.results(running)
-        return [one.value if one.error is None else str(one.error) for one in await self._calls.settled(running)]
+        return [one.value if one.error is None else _text_of(one.error) for one in await self._calls.settled(running)]
 
     async def _parallel(self, step: Step, variables: Variables) -> None:
         own = [dict(variables) for _ in step["branches"]]
@@ -234,7 +234,7 @@ class _Player:
             await self.play(step["steps"], variables)
             return None
         except Exception as error:
-            return str(error)
+            return _text_of(error)
 
     async def _loop(self, step: Step, variables: Variables) -> None:
         for index in range(step["times"]):
@@ -288,6 +288,12 @@ class _Player:
 
     async def _waited(self, waiting: Any) -> Any:
         return await waiting if self._calls.is_async else waiting
+
+
+def _text_of(error: BaseException) -> str:
+    """What an error says. Messages of the engine are sentences, and differ between languages."""
+    text = str(error)
+    return "an error of the engine" if text.endswith(".") else text
 
 
 def _path() -> str:
