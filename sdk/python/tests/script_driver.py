@@ -19,13 +19,16 @@ from towpath._internal.engine.cancel import Cancel
 from towpath._internal.engine.host import Facts, Host, Resume
 from towpath._internal.engine.run_flow import RunEnd, run_flow
 from towpath._internal.engine.scope import current
+from towpath._internal.jobs.own import OwnJobs
 from towpath._internal.store.memory_store import MemoryStore
 from towpath._internal.testing.children import TestChildren
+from towpath._internal.testing.jobs import TestJobs
 from towpath._internal.testing.life import Life, MortalRecords, MortalStore
 from towpath._internal.testing.told import checkpoints_of
 from towpath._internal.testing.waits import TestWaits
 
 ATTEMPTS_MAX = 40
+_ATTEMPT_S_MAX = 60
 _ORIGIN = "01900000-0000-7000-8000-000000000001"
 _NOW_MS = datetime_of("2026-03-01T12:00:00.000Z").timestamp() * 1000
 _STACK_BYTES = 512 * 1024
@@ -321,8 +324,9 @@ def _answer(_path: str, call: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _host_of(ground: _Ground, attempt: int, records: list[Mapping[str, Any]], life: Life, over: Any) -> Host:
     items = tuple(ground.held)
+    facts = Facts(_ORIGIN, _ORIGIN, attempt, _ORIGIN, "script", 1, "2026-01-01T00:00:00.000Z")
     return Host(
-        facts=Facts(_ORIGIN, _ORIGIN, attempt, _ORIGIN, "script", 1, "2026-01-01T00:00:00.000Z"),
+        facts=facts,
         parameters={},
         records=MortalRecords(records, life),
         store=MortalStore(ground.store, life),
@@ -340,6 +344,7 @@ def _host_of(ground: _Ground, attempt: int, records: list[Mapping[str, Any]], li
             asked=ground.asked,
             life=life,
             children=TestChildren({}),
+            jobs=TestJobs(OwnJobs(), facts, ground.store, ground.clock),
         ),
         cancel=Cancel(),
         end_process=over,
@@ -365,12 +370,19 @@ def _attempt_of(play: Mapping[str, Any], ground: _Ground, attempt: int) -> tuple
         ends.append(RunEnd("suspended"))
         life.end()
 
+    host = _host_of(ground, attempt, records, life, suspended)
+
     def work() -> None:
-        ends.append(run_flow(flow, _host_of(ground, attempt, records, life, suspended)))
+        try:
+            ends.append(run_flow(flow, host))
+        except BaseException as error:
+            # A fault of the engine or of this driver. Nobody else would notice it.
+            ends.append(RunEnd(f"broken by {error!r}"))
         life.ended.set()
 
     threading.Thread(target=work, daemon=True).start()
-    life.ended.wait()
+    if not life.ended.wait(_ATTEMPT_S_MAX):
+        raise RuntimeError(f"An attempt does not end: {play['script']['title']}, killed after {deaths} records.")
     return (ends[0].outcome if ends else "killed"), list(records)
 
 
@@ -424,6 +436,12 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    code = 1
+    try:
+        main(sys.argv[1])
+        code = 0
+    except Exception as error:
+        print(error, file=sys.stderr)
+    sys.stderr.flush()
     # Threads of killed attempts never end.
-    os._exit(0)
+    os._exit(code)
