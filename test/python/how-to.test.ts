@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { blocksOf, wordOf } from "../docs/blocks.ts";
 import { type Stack, startProcess, startStack } from "../harness/index.ts";
 import { addEnvironment, hasPython, PYTHON_SDK } from "./interpreters.ts";
@@ -66,5 +67,24 @@ describe.skipIf(!hasPython)("the how-to on flows in Python", () => {
     expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 2 });
     const { items } = await stack.client.listTaskRuns({ params: { runId } });
     expect(items.filter(({ name }) => name === "score")).toHaveLength(3);
+  });
+});
+
+/** Pages for people who know another tool, and what their flow prints. */
+const COMPARISONS = {
+  "docs/how-to/from-prefect.md": { words: ["region=north"], prints: "north: 10" },
+  "docs/how-to/from-dagster.md": { words: [], prints: "the ledger has 2 rows" },
+};
+
+describe.skipIf(!hasPython)("a page for people who come from another tool", () => {
+  test.each(Object.entries(COMPARISONS))("%s has a flow that runs", async (page, { words, prints }) => {
+    const text = readFileSync(new URL(`../../${page}`, import.meta.url), "utf8");
+    const block = blocksOf(text).find((one) => wordOf(one, "title")?.endsWith(".py"));
+    const folder = await mkdtemp(join(tmpdir(), "towpath-page-"));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    await writeFile(join(folder, "flow.py"), block?.text ?? "");
+    await using ran = startProcess({ command: "python3", args: ["flow.py", ...words], cwd: folder, env });
+    expect(await ran.exited, ran.output()).toBe(0);
+    expect(ran.output()).toContain(prints);
   });
 });
