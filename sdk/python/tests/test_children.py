@@ -109,6 +109,47 @@ class Children(unittest.TestCase):
         self.assertIn("parameters is no JSON", str(run_flow(strange, children={"train": 1}).error))
 
 
+class Parts(unittest.TestCase):
+    def test_a_run_is_not_suspended_while_a_flow_in_it_works(self) -> None:
+        told: list[str] = []
+
+        @flow
+        async def inner(name: str) -> str:
+            # No call of Towpath: only the flow itself is at work.
+            await asyncio.sleep(0.05)
+            told.append(name)
+            return name
+
+        @flow
+        async def body() -> list[Any]:
+            return list(await asyncio.gather(inner("a"), suspend.sleep("1h"), inner("b")))
+
+        first = run_flow(body)
+        self.assertEqual((first.outcome, told), ("suspended", ["a", "b"]), first.error)
+        self.assertEqual(first.resume().value, ["a", None, "b"])
+
+    def test_a_flow_in_a_flow_is_a_task_run_with_its_tasks_below_it(self) -> None:
+        @task
+        def double(x: int) -> int:
+            return 2 * x
+
+        @flow
+        def inner(x: int) -> int:
+            return double(x)
+
+        @flow
+        def body() -> list[int]:
+            return [inner(1), inner(x=2), inner(1)]
+
+        run = run_flow(body)
+        self.assertEqual(run.value, [2, 4, 2])
+        heads = [one.path.split(":")[:2] for one in run.tasks]
+        self.assertEqual([head[0] for head in heads], ["flow"] * 6)
+        self.assertEqual([one.name for one in run.tasks], ["inner", "double"] * 3)
+        again = run.rerun()
+        self.assertEqual((again.value, again.executions), ([2, 4, 2], {"inner": 3}))
+
+
 class Scheduled(unittest.TestCase):
     def test_a_flow_makes_the_parameters_of_a_scheduled_run(self) -> None:
         @flow(due_input=lambda due, given: {"since": due.interval.start.isoformat(), **given})

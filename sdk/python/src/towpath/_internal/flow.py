@@ -109,13 +109,16 @@ class Flow(Generic[P, R]):
         if self.is_async:
             return self._awaited(call, settled)
         try:
-            return finish(run_task(call))
+            # The run waits for it, and is not suspended while it works.
+            with scope.run.open:
+                return finish(run_task(call))
         finally:
             settled()
 
     async def _awaited(self, call: TaskCall, settled: Callable[[], None]) -> Any:
         try:
-            return await run_task(call)
+            with call.scope.run.open:
+                return await run_task(call)
         finally:
             settled()
 
