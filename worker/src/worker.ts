@@ -147,20 +147,32 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const identity = await openIdentity(paths.identity, () => uuidv7(clock.nowMs()));
   const trust = await openTrust(config, { floors: paths.floors, clock });
   const reserve = await openReserve({ path: paths.reserve });
+  // The session's hook needs the attempts, which need the connection.
+  const late: { attempts?: Attempts; offering?: Offering | undefined; runners?: RunnerPool } = {};
+  const onChanged = (dir: string) => {
+    late.runners?.distrust(dir);
+    log.error(
+      { dir },
+      "code or an environment was changed after it was made, so it is made again; check the runs that used it",
+    );
+  };
   const cache = await openCodeCache({
     dir: paths.cache,
+    onChanged,
     git: { env: allowedEnvironment(config.environment, GIT_VARIABLES) },
   });
   const environments = {
-    cache: await openCodeCache({ dir: paths.environments, limits: { timeMs: BUILD_MS + MARGIN_MS } }),
+    cache: await openCodeCache({
+      dir: paths.environments,
+      limits: { timeMs: BUILD_MS + MARGIN_MS },
+      onChanged,
+    }),
     downloads: paths.downloads,
     config,
     env: allowedEnvironment(config.environment, INSTALLER_VARIABLES),
   };
   const stock = await stockOfMachine(config, deps);
   const loops: Loop[] = [];
-  // The session's hook needs the attempts, which need the connection.
-  const late: { attempts?: Attempts; offering?: Offering | undefined } = {};
   const secrets = new LiveSecrets(deps, config);
   const introduced = introduction(config, { identity, stock });
   const connection = createConnection({
@@ -198,6 +210,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { clock, log, runnersDir: paths.runners, compileCacheDir: paths.compileCache, environment },
     { warm: config.warm, loadAhead: config.loadAhead },
   );
+  late.runners = runners;
   const random = deps.random ?? Math.random;
   const loop: LoopDeps = { log, clock, bootClock, sleep: deps.sleep ?? sleep, connection, random };
   const preallocation = createPreallocation({ log, reserve, config }, paths.preallocation);

@@ -307,8 +307,7 @@ export class ClaimedAttempt implements Reporting {
   async dispose(): Promise<void> {
     try {
       await this.#spool?.close();
-      await this.releaseCode?.();
-      await this.releaseEnvironment?.();
+      await Promise.all([this.releaseCode?.(), this.releaseEnvironment?.()]);
       await this.store.remove(this.stored);
     } catch (error) {
       // It only takes room. The next start of the worker removes it.

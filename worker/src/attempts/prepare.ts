@@ -22,6 +22,7 @@ import {
 import {
   type AheadVersion,
   aheadEnvironment,
+  type BroughtVersion,
   NODE,
   type RunnerProcess,
   type RunnerProgram,
@@ -120,11 +121,6 @@ export async function interpreterOf(
   );
   // The attempt holds it too.
   await built.release();
-  if (built.wasChanged)
-    deps.log.error(
-      { attempt: claimed.name, dir: built.dir },
-      "an environment was changed after it was built, so it was built again; check the runs that used it",
-    );
   if (!built.cached)
     await claimed.note("info", `The environment is ready after ${secondsSince(deps, beganMs)} s.`);
   return built.interpreter;
@@ -176,13 +172,6 @@ export async function bringCode(
     claimed.releaseCode = fetched.release;
     // The attempt may be over before the code comes.
     if (isOver(claimed.phase)) await fetched.release();
-    if (fetched.wasChanged) {
-      deps.runners.distrust(fetched.dir);
-      deps.log.error(
-        { attempt: claimed.name, dir: fetched.dir },
-        "cached code was changed after its fetch, so it was fetched again; check the runs that used it",
-      );
-    }
     return fetched;
   } catch (error) {
     if (error instanceof CodeError && error.kind === "refused") throw new Refusal("bad-code", error.message);
@@ -257,7 +246,7 @@ export function firstStored(
 export async function bringProgram(
   deps: Pick<AttemptDeps, "cache" | "config" | "environments">,
   { spec, signal }: { spec: Pick<Spec, "code" | "entry">; signal: AbortSignal },
-): Promise<{ dir: string; program: RunnerProgram; release: () => Promise<void> }> {
+): Promise<BroughtVersion> {
   const { entry } = spec;
   const fetched = await fetchCode(deps.cache, await codeRequest(deps, spec.code), signal);
   const environment = entry.kind === "python" ? entry.environment : undefined;
@@ -269,11 +258,12 @@ export async function bringProgram(
         signal,
       });
       const release = async () => void (await Promise.all([fetched.release(), built.release()]));
-      return { dir: fetched.dir, program: pythonOf(built.interpreter), release };
+      const program = pythonOf(built.interpreter);
+      return { dir: fetched.dir, environmentDir: built.dir, program, release };
     }
     const program =
       entry.kind === "python" ? pythonOf(await interpreterFor(deps.config, environment?.name ?? null)) : NODE;
-    return { dir: fetched.dir, program, release: fetched.release };
+    return { dir: fetched.dir, environmentDir: null, program, release: fetched.release };
   } catch (error) {
     await fetched.release();
     throw error;

@@ -15,8 +15,6 @@ export interface FetchedCode {
   readonly dir: string;
   /** Whether it was there already, so that nothing was fetched. */
   readonly cached: boolean;
-  /** Whether the tree had been changed after it was fetched. It was set aside, and fetched anew. */
-  readonly wasChanged: boolean;
   /** Ends the use, so that the cache may remove the tree. Repeated calls do nothing. */
   release(): Promise<void>;
 }
@@ -49,12 +47,12 @@ export async function bringTree(
     ]);
     const cached = state === "intact";
     // A tree that came only now must stay: other attempts may run from it.
-    const wasChanged = state === "changed" && (await setAside(cache, key));
+    if (state === "changed" && (await setAside(cache, key))) cache.onChanged(dir);
     if (!cached) {
       await joinFetch(cache, { request, signal });
       await touchTree(cache, key);
     }
-    return { dir, cached, wasChanged, release };
+    return { dir, cached, release };
   } catch (error) {
     await release();
     throw error;

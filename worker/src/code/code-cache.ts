@@ -36,6 +36,8 @@ export interface CodeCache {
   readonly git: GitOptions;
   readonly clock: Clock;
   readonly self: ProcessIdentity;
+  /** A tree differed from its seal. It was set aside, and is made anew. */
+  readonly onChanged: (dir: string) => void;
   /** By key: the trees that this process is fetching. */
   readonly fetching: Map<string, Fetching>;
   /** By key: how many users a tree has in this process. */
@@ -50,6 +52,8 @@ export interface CodeCacheOptions {
   readonly git?: GitOptions;
   /** For last uses and ages. @default the wall clock */
   readonly clock?: Clock;
+  /** Hears of each tree that was changed after it was made. @default nobody does */
+  readonly onChanged?: (dir: string) => void;
 }
 
 /**
@@ -72,6 +76,7 @@ export async function openCodeCache(options: CodeCacheOptions): Promise<CodeCach
     limits: { ...DEFAULT_CODE_LIMITS, ...options.limits },
     git: options.git ?? {},
     clock: options.clock ?? wallClock,
+    onChanged: options.onChanged ?? (() => {}),
     self: self ?? { pid: process.pid, start: "unknown" },
     fetching: new Map(),
     users: new Map(),

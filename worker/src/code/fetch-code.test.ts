@@ -36,13 +36,19 @@ let root: string;
 let made = 0;
 let layout: TestLayout;
 let cache: CodeCache;
+/** The trees that were found changed. */
+let changed: string[];
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "towpath-cache-"));
 });
 afterAll(() => removeTree(root));
 beforeEach(async () => {
   layout = new TestLayout(join(root, `layout-${made++}`));
-  cache = await openCodeCache({ dir: join(root, `cache-${made++}`) });
+  changed = [];
+  cache = await openCodeCache({
+    dir: join(root, `cache-${made++}`),
+    onChanged: (dir) => changed.push(dir),
+  });
 });
 afterEach(() => {
   for (const child of children.splice(0)) child.kill("SIGKILL");
@@ -93,10 +99,12 @@ describe("a tree that was changed after it was fetched", () => {
       const folder = await opendir(first.dir);
       await change(first.dir);
       const second = await fetchDigest(digest);
-      expect(second).toMatchObject({ dir: first.dir, cached: false, wasChanged: true });
+      expect(second).toMatchObject({ dir: first.dir, cached: false });
+      expect(changed).toEqual([first.dir]);
       expect(await readdir(second.dir)).toEqual(["f"]);
       expect(await readFile(join(second.dir, "f"), "utf8")).toBe("1");
-      expect(await fetchDigest(digest)).toMatchObject({ cached: true, wasChanged: false });
+      expect(await fetchDigest(digest)).toMatchObject({ cached: true });
+      expect(changed).toHaveLength(1);
       await folder.close();
     });
   }
@@ -107,6 +115,7 @@ describe("a tree that was changed after it was fetched", () => {
     await chmod(join(dir, "f"), 0o644);
     await rm(layout.dir, { recursive: true });
     await expect(fetchDigest(digest)).rejects.toMatchObject({ kind: "unavailable" });
+    expect(changed).toEqual([dir]);
   });
 });
 
@@ -132,7 +141,8 @@ test("a tree that appears after the look-up is used as it is, and not moved whil
     }
   }
   const from: CodeCache = { ...cache, fetching: new Fetching() };
-  expect(await fetchDigest(digest, { from })).toMatchObject({ dir, wasChanged: false });
+  expect(await fetchDigest(digest, { from })).toMatchObject({ dir });
+  expect(changed).toEqual([]);
   expect((await stat(dir)).ino).toBe(before.ino);
   expect(await fetchDigest(digest)).toMatchObject({ cached: true });
 });

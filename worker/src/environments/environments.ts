@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { PythonEnvironment } from "@towpath/contract";
+import { normalised, type PythonEnvironment, type Requirement } from "@towpath/contract";
 import {
   bringTree,
   type CodeCache,
@@ -13,7 +13,7 @@ import {
 import type { PythonIndex, WorkerConfig } from "../config.ts";
 import { readSecret } from "../secrets/index.ts";
 import { EnvironmentError } from "./environment-error.ts";
-import { install, type OpenIndex } from "./installer.ts";
+import { type Installation, install, type OpenIndex } from "./installer.ts";
 import { type Interpreter, interpreterOfVersion } from "./interpreters.ts";
 import { checkRequirements } from "./requirements.ts";
 import { runTool } from "./run-tool.ts";
@@ -41,7 +41,7 @@ export interface EnvironmentDeps {
 }
 
 /** A complete environment, in use until it is released. */
-export interface BuiltEnvironment extends Pick<FetchedCode, "cached" | "wasChanged" | "release"> {
+export interface BuiltEnvironment extends Pick<FetchedCode, "cached" | "release"> {
   readonly interpreter: Interpreter;
   readonly dir: string;
 }
@@ -75,15 +75,12 @@ export async function bringEnvironment(
     {
       key,
       async make({ treeDir, scratchDir, signal: given }) {
-        const requirements = await readRequirements(environment, codeDir);
-        const packages = checkRequirements(requirements);
-        args.onBuild?.(packages);
-        const path = join(scratchDir, "requirements.txt");
-        await writeFile(path, requirements);
+        const requirements = checkRequirements(await readLock(environment, codeDir));
+        args.onBuild?.(requirements.length);
         await build(deps, {
           environment,
           interpreter: found,
-          requirements: path,
+          requirements,
           dir: treeDir,
           finalDir: treePath(deps.cache, key),
           scratch: scratchDir,
@@ -93,7 +90,7 @@ export async function bringEnvironment(
     },
     signal,
   );
-  const { dir, cached, wasChanged, release } = brought;
+  const { dir, cached, release } = brought;
   // Measuring large environments takes long, so not at regular times.
   if (!cached) void keepWithin(deps);
   const path = join(dir, "bin", "python");
@@ -101,7 +98,6 @@ export async function bringEnvironment(
     interpreter: { path, executable: path, version: found.version },
     dir,
     cached,
-    wasChanged,
     release,
   };
 }
@@ -127,10 +123,7 @@ async function keepWithin({ cache, config }: EnvironmentDeps): Promise<void> {
 }
 
 /** @throws EnvironmentError `bad-lock` when the file is not the one that was signed. */
-async function readRequirements(
-  { requirements, digest }: LockedEnvironment,
-  codeDir: string,
-): Promise<Buffer> {
+async function readLock({ requirements, digest }: LockedEnvironment, codeDir: string): Promise<Buffer> {
   const bytes = await readFile(join(codeDir, requirements)).catch(() => null);
   if (bytes === null)
     throw new EnvironmentError("bad-lock", "The code has no requirements file for its environment.");
@@ -142,7 +135,7 @@ async function readRequirements(
 interface Build {
   readonly environment: LockedEnvironment;
   readonly interpreter: Interpreter;
-  readonly requirements: string;
+  readonly requirements: readonly Requirement[];
   readonly dir: string;
   /** Where the environment lies once it is complete. */
   readonly finalDir: string;
@@ -154,15 +147,14 @@ async function build(deps: EnvironmentDeps, args: Build): Promise<void> {
   const { buildMs = BUILD_MS } = deps;
   const late = AbortSignal.timeout(buildMs);
   const signal = AbortSignal.any([args.signal, late]);
-  const { interpreter, requirements, dir, scratch } = args;
+  const { interpreter, dir, scratch } = args;
   try {
     await mkdir(deps.downloads, { recursive: true, mode: 0o700 });
     await install({
       interpreter,
       environment: dir,
-      requirements,
+      ...(await writeRequirements(args)),
       indexes: await openIndexes(deps.config, args.environment.indexes),
-      build: args.environment.build,
       scratch,
       cache: deps.downloads,
       env: deps.env,
@@ -178,6 +170,26 @@ async function build(deps: EnvironmentDeps, args: Build): Promise<void> {
       );
     throw error;
   }
+}
+
+/** Writes what comes as wheels to one file, and what may be built to another: building needs the tools among the wheels. */
+async function writeRequirements({
+  requirements,
+  environment,
+  scratch,
+}: Build): Promise<Pick<Installation, "wheels" | "sources">> {
+  const named = new Set(environment.build.map(normalised));
+  const write = async (name: string, some: readonly Requirement[]) => {
+    const path = join(scratch, name);
+    await writeFile(path, some.map(({ text }) => `${text}\n`).join(""));
+    return path;
+  };
+  const built = requirements.filter(({ name }) => named.has(name));
+  const wheels = await write(
+    "wheels.txt",
+    requirements.filter(({ name }) => !named.has(name)),
+  );
+  return { wheels, sources: built.length === 0 ? null : await write("sources.txt", built) };
 }
 
 /** Workers forbid writing bytecode. Without it, each process would compile what it imports. */

@@ -1,4 +1,4 @@
-import { delimiter } from "node:path";
+import { delimiter, join } from "node:path";
 import { EnvironmentError, type EnvironmentErrorCode } from "./environment-error.ts";
 import type { Interpreter } from "./interpreters.ts";
 import { runTool, type ToolResult } from "./run-tool.ts";
@@ -11,10 +11,11 @@ export interface Installation {
   readonly interpreter: Interpreter;
   /** The folder of the new environment. */
   readonly environment: string;
-  readonly requirements: string;
+  /** The path of a file with the requirements that come as wheels. */
+  readonly wheels: string;
+  /** The path of a file with those that may be built from a source archive. Null: there are none. */
+  readonly sources: string | null;
   readonly indexes: readonly OpenIndex[];
-  /** Packages that may be built from a source archive. Their build tools must be in the lock. */
-  readonly build: readonly string[];
   /** An empty folder for temporary files. */
   readonly scratch: string;
   /** The cache of downloads. */
@@ -52,8 +53,8 @@ export function meaningOf({ output }: ToolResult): EnvironmentError {
 }
 
 /**
- * Makes an environment and installs the locked packages: only these, only wheels, and only with a hash of the lock. Nothing is
- * resolved.
+ * Makes an environment and installs the locked packages: only these, and only with a hash of the lock. Nothing is resolved. Only
+ * the packages in `sources` may be built.
  * @throws EnvironmentError; the signal's reason.
  */
 export async function install(args: Installation): Promise<void> {
@@ -64,15 +65,28 @@ export async function install(args: Installation): Promise<void> {
       `Python ${args.interpreter.version} has no pip, and there is no uv.`,
     );
   await run(args, [args.interpreter.path, "-I", "-m", "venv", "--without-pip", args.environment]);
-  const python = `${args.environment}/bin/python`;
-  const common = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", args.requirements];
-  const builds = args.build.flatMap((name) => ["--no-binary", name]);
-  if (uv) {
-    const words = ["pip", "install", "--python", python, "--link-mode", "clone", "--no-build-isolation"];
-    return await run(args, ["uv", ...words, ...common, ...builds], uvIndexes(args.indexes));
-  }
-  const words = ["-m", "pip", "--python", python, "install", "--no-build-isolation", "--no-compile"];
-  await run(args, [args.interpreter.path, ...words, ...common, ...builds], pipIndexes(args.indexes));
+  const command = uv ? uvCommand(args) : pipCommand(args);
+  const indexes = uv ? uvIndexes(args.indexes) : pipIndexes(args.indexes);
+  await run(args, [...command, "--only-binary", ":all:", "-r", args.wheels], indexes);
+  if (args.sources === null) return;
+  // The tools of the lock are programs too.
+  const PATH = [join(args.environment, "bin"), searched(args)].join(delimiter);
+  await run(args, [...command, "--no-build-isolation", "-r", args.sources], { ...indexes, PATH });
+}
+
+/** Only what the lock names, and only with its hashes. */
+const LOCKED = ["--require-hashes", "--no-deps"];
+
+function uvCommand({ environment, indexes }: Installation): [string, ...string[]] {
+  const words = ["pip", "install", "--python", join(environment, "bin/python"), "--link-mode", "clone"];
+  // Not in a variable: uv reads none for this, and would ask the public index.
+  const alone = indexes.some((index) => "url" in index) ? [] : ["--no-index"];
+  return ["uv", ...words, ...alone, ...LOCKED];
+}
+
+function pipCommand({ interpreter, environment }: Installation): [string, ...string[]] {
+  const words = ["-m", "pip", "--python", join(environment, "bin/python"), "install", "--no-compile"];
+  return [interpreter.path, ...words, ...LOCKED];
 }
 
 /** The indexes for pip, in variables: arguments would show a password in the list of processes. */
@@ -90,20 +104,19 @@ function uvIndexes(indexes: readonly OpenIndex[]): Record<string, string> {
   const [first, ...more] = indexes.flatMap((index) => ("url" in index ? [index.url] : []));
   const folders = indexes.flatMap((index) => ("folder" in index ? [index.folder] : []));
   return {
-    ...(first === undefined ? { UV_NO_INDEX: "1" } : { UV_DEFAULT_INDEX: first }),
+    ...(first !== undefined && { UV_DEFAULT_INDEX: first }),
     ...(more.length > 0 && { UV_INDEX: more.join(" ") }),
     ...(folders.length > 0 && { UV_FIND_LINKS: folders.join(",") }),
+    // Any index may have a package, for the hashes of the lock decide. By itself uv stops at the first index that knows its name.
+    UV_INDEX_STRATEGY: "unsafe-best-match",
   };
 }
 
 /** The environment of an installer: no configuration of the user, no prompt, no download of interpreters. */
-function environmentOf(
-  args: Installation,
-  indexes: Readonly<Record<string, string>>,
-): Record<string, string> {
+function environmentOf(args: Installation, more: Readonly<Record<string, string>>): Record<string, string> {
   return {
     ...args.env,
-    PATH: args.env.PATH ?? ["/usr/local/bin", "/usr/bin", "/bin"].join(delimiter),
+    PATH: searched(args),
     HOME: args.scratch,
     TMPDIR: args.scratch,
     LC_ALL: "C.UTF-8",
@@ -118,10 +131,17 @@ function environmentOf(
     UV_NO_CONFIG: "1",
     UV_PYTHON_DOWNLOADS: "never",
     UV_CACHE_DIR: args.cache,
+    // As pip: a company's own authority is known to the system only.
+    UV_SYSTEM_CERTS: "1",
+    UV_NATIVE_TLS: "1",
     UV_NO_PROGRESS: "1",
     NO_COLOR: "1",
-    ...indexes,
+    ...more,
   };
+}
+
+function searched({ env }: Installation): string {
+  return env.PATH ?? ["/usr/local/bin", "/usr/bin", "/bin"].join(delimiter);
 }
 
 async function works(args: Installation, command: readonly [string, ...string[]]): Promise<boolean> {
@@ -132,9 +152,9 @@ async function works(args: Installation, command: readonly [string, ...string[]]
 async function run(
   args: Installation,
   command: readonly [string, ...string[]],
-  indexes: Readonly<Record<string, string>> = {},
+  more: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const { scratch: cwd, signal } = args;
-  const result = await runTool(command, { cwd, signal, env: environmentOf(args, indexes) });
+  const result = await runTool(command, { cwd, signal, env: environmentOf(args, more) });
   if (result.code !== 0) throw meaningOf(result);
 }

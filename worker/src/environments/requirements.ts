@@ -1,4 +1,4 @@
-import { readRequirements } from "@towpath/contract";
+import { type Requirement, readRequirements } from "@towpath/contract";
 import { EnvironmentError } from "./environment-error.ts";
 
 /** The most bytes and packages of a requirements file. */
@@ -8,10 +8,9 @@ const PACKAGES_MAX = 5_000;
 /**
  * Checks that each entry of a requirements file is a pinned version with hashes. An installer also obeys options in this file,
  * such as the address of an index, so nothing else is let through.
- * @returns The number of packages.
  * @throws EnvironmentError `bad-lock` with the number of the entry.
  */
-export function checkRequirements(bytes: Uint8Array): number {
+export function checkRequirements(bytes: Uint8Array): Requirement[] {
   if (bytes.length > BYTES_MAX)
     throw new EnvironmentError("bad-lock", `The requirements have more than ${BYTES_MAX} bytes.`);
   const requirements = readRequirements(new TextDecoder().decode(bytes));
@@ -23,5 +22,5 @@ export function checkRequirements(bytes: Uint8Array): number {
     );
   if (requirements.length > PACKAGES_MAX)
     throw new EnvironmentError("bad-lock", `The requirements have more than ${PACKAGES_MAX} packages.`);
-  return requirements.length;
+  return requirements;
 }

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 
 /** Writes a wheel with one module, a test that does not compile, and a script. See PEP 427. */
@@ -29,6 +30,37 @@ with zipfile.ZipFile(path, "w") as wheel:
     wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: towpath\\nVersion: 0.1.0\\n")
     wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
     wheel.writestr(f"{info}/RECORD", "")
+`;
+
+/** Writes a source archive whose backend is the package `backend`. See PEP 517. */
+const MAKE_SOURCE = `
+import io, sys, tarfile
+path, name, version, source = sys.argv[1:]
+files = {
+    "pyproject.toml": '[build-system]\\nrequires = ["backend"]\\nbuild-backend = "backend"\\n',
+    "PKG-INFO": f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n",
+    f"{name}.py": source,
+}
+with tarfile.open(path, "w:gz") as archive:
+    for file, text in files.items():
+        entry = tarfile.TarInfo(f"{name}-{version}/{file}")
+        entry.size, entry.mtime = len(text), 1_000_000_000
+        archive.addfile(entry, io.BytesIO(text.encode()))
+`;
+
+/** A backend that packs the one module beside it. */
+const BACKEND = `
+import glob, zipfile
+def build_wheel(folder, settings=None, metadata=None):
+    module = glob.glob("*.py")[0]
+    name = module.removesuffix(".py")
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(f"{folder}/{name}-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.write(module)
+        wheel.write("PKG-INFO", f"{info}/METADATA")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return f"{name}-1.0-py3-none-any.whl"
 `;
 
 /** A folder of wheels, as an index for tests. */
@@ -61,6 +93,33 @@ export class Wheels {
     const content = Buffer.from("no archive");
     await writeFile(join(this.dir, `${name}-${version}.tar.gz`), content);
     return this.line(name, content, version);
+  }
+
+  /** Adds a source archive that the package `backend` can build. @returns Its line of a requirements file. */
+  async addSource(name: string, source: string): Promise<string> {
+    await mkdir(this.dir, { recursive: true });
+    const path = join(this.dir, `${name}-1.0.tar.gz`);
+    execFileSync("python3", ["-c", MAKE_SOURCE, path, name, "1.0", source]);
+    return this.line(name, await readFile(path));
+  }
+
+  /** Adds the backend that builds such archives. @returns Its line of a requirements file. */
+  async addBackend(): Promise<string> {
+    return await this.add("backend", BACKEND);
+  }
+
+  /** Answers as a package index does: with the list of files of a package, or with one of them. */
+  async answer(url: string, response: ServerResponse): Promise<void> {
+    const names = await readdir(this.dir);
+    const [, first = "", second = ""] = url.split("/");
+    if (first === "files" && names.includes(second)) {
+      response.end(await readFile(join(this.dir, second)));
+      return;
+    }
+    const own = names.filter((name) => name.startsWith(`${second}-`));
+    response.statusCode = first === "simple" && own.length > 0 ? 200 : 404;
+    response.setHeader("content-type", "text/html");
+    response.end(own.map((name) => `<a href="/files/${name}">${name}</a>`).join("\n"));
   }
 
   /** The requirement of a version with the hash of a file. */

@@ -24,6 +24,8 @@ export interface AheadVersion {
 /** The code of a version in a folder, and the program that runs it. */
 export interface BroughtVersion {
   readonly dir: string;
+  /** The folder of the environment that was built for it. Null: none was. */
+  readonly environmentDir: string | null;
   readonly program: RunnerProgram;
   release(): Promise<void>;
 }
@@ -31,7 +33,8 @@ export interface BroughtVersion {
 /** A runner that has loaded a version's code and keeps it in the cache. */
 export interface LoadedRunner {
   readonly runner: RunnerProcess;
-  readonly dir: string;
+  /** The folders of its code and of its environment. */
+  readonly dirs: readonly string[];
   release(): Promise<void>;
 }
 
@@ -44,13 +47,13 @@ export async function startLoaded(
   version: AheadVersion,
   signal: AbortSignal,
 ): Promise<LoadedRunner> {
-  const { dir, program, release } = await version.bring(signal);
+  const { dir, environmentDir, program, release } = await version.bring(signal);
   let runner: RunnerProcess | undefined;
   try {
     runner = await spawnRunner(deps, program);
     await untilAborted(runner.ready, signal);
     await untilAborted(runner.load({ ...version.code, cwd: dir }), signal);
-    return { runner, dir, release };
+    return { runner, dirs: environmentDir === null ? [dir] : [dir, environmentDir], release };
   } catch (error) {
     await runner?.discard();
     await release();

@@ -48,7 +48,12 @@ function versionOf(deployment: string, version = 1, more: Partial<AheadVersion> 
     code: { env: {}, module: "flow.mjs", exportName: "main" },
     async bring() {
       brought.push(key);
-      return { dir, program: NODE, release: async () => void released.push(key) };
+      return {
+        dir,
+        environmentDir: `${dir}/environment`,
+        program: NODE,
+        release: async () => void released.push(key),
+      };
     },
     ...more,
   };
@@ -112,6 +117,20 @@ test("a runner ends when no run comes, or when its version has expired", async (
   open();
   runners.expect(versionOf("b", 1, { expiresAtMs: 0 }));
   await expect.poll(() => runners.take(versionOf("b")), PATIENTLY).toBeNull();
+});
+
+test("a runner ends when its code or its environment was changed", async () => {
+  open();
+  for (const changed of [dir, `${dir}/environment`]) {
+    logged.length = 0;
+    const version = versionOf(changed);
+    runners.expect(version);
+    await expect.poll(() => logged.join(), PATIENTLY).toContain("has loaded");
+    runners.distrust(`${dir}/other`);
+    runners.distrust(changed);
+    expect(runners.take(version)).toBeNull();
+    await expect.poll(() => released, PATIENTLY).toContain(version.key);
+  }
 });
 
 test("a runner that prints too much while it waits is ended, and not tried again", async () => {

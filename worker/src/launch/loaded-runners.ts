@@ -82,9 +82,10 @@ export class LoadedRunners {
     if (expected.loaded === null) expected.loading ??= this.#load(expected);
   }
 
-  /** Ends the runners that loaded their code from a folder which was changed. */
+  /** Ends the runners whose code or environment lies in a folder which was changed. */
   distrust(dir: string): void {
-    for (const expected of this.#expected.values()) if (expected.loaded?.dir === dir) this.#end(expected);
+    for (const expected of this.#expected.values())
+      if (expected.loaded?.dirs.includes(dir)) this.#end(expected);
   }
 
   /** Ends all of them. */

@@ -33,7 +33,7 @@ export interface RunnerPool {
   take(program: RunnerProgram): Promise<TakenRunner>;
   /** An attempt of this version has started, so another may come soon. */
   expect(version: AheadVersion): void;
-  /** Ends the runners that loaded their code from a folder which was changed. */
+  /** Ends the runners whose code or environment lies in a folder which was changed. */
   distrust(dir: string): void;
   /** Ends those that wait, and keeps none from now on. */
   close(): Promise<void>;
