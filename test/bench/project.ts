@@ -4,7 +4,7 @@ import type { Stack } from "../harness/stack.ts";
 
 /** Flows whose times are taken from inside. `now()` is this machine's clock with parts of a millisecond. */
 const FLOWS = `
-import { appendFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import fsPromises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { setTimeout as pause } from "node:timers/promises";
@@ -61,10 +61,19 @@ export const season = flow({ name: "season", input: Season }, async ({ count, ki
   for await (const n of sample.map(samples(), { concurrency: 100 })) sum += n;
   return { sum, again: ctx.attempt === 1 ? 0 : begun, reads };
 });
+export const map = flow({ name: "map", input: z.object({ count: z.number(), file: z.string() }) }, async ({ count, file }) => {
+  const beganAt = now();
+  for await (const _ of one.map(Array.from({ length: count }, (_, n) => n), { concurrency: 100 }));
+  writeFileSync(file, beganAt + " " + now());
+});
 const double = task({ name: "double" }, async (n: number) => n * 2);
 const Mapped = z.object({ count: z.number(), form: z.enum(["iterated", "keyed", "whole"]), file: z.string() });
 export const mapped = flow({ name: "mapped", input: Mapped }, async ({ count, form, file }) => {
-  process.once("exit", () => writeFileSync(file, String(process.resourceUsage().maxRSS * 1024)));
+  process.once("exit", () => {
+    // process.resourceUsage() also counts the memory of the process that started this one.
+    const peak = /VmHWM:\\s+(\\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"));
+    writeFileSync(file, String(Number(peak?.[1]) * 1024));
+  });
   function* numbers() {
     for (let n = 0; n < count; n++) yield n;
   }
@@ -109,7 +118,7 @@ export const held = flow({ name: "held", input: z.object({ file: z.string() }) }
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { first, held, jobs, lines, loop, mapped, season, steps, tasks } from "./flows/flows.ts";
+import { first, held, jobs, lines, loop, map, mapped, season, steps, tasks } from "./flows/flows.ts";
 
 export default defineConfig({
   project: "bench",
@@ -117,7 +126,7 @@ export default defineConfig({
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
     deployment(first, {}), deployment(tasks, {}), deployment(lines, {}), deployment(steps, {}), deployment(jobs, {}),
-    deployment(mapped, {}), deployment(loop, {}),
+    deployment(map, {}), deployment(mapped, {}), deployment(loop, {}),
     deployment(season, { retry: { limit: 1, delayMs: 0, causes: ["killed"] } }),
     deployment(held, { onDisconnect: "stop", retry: { limit: 1, delayMs: 0, causes: ["lost", "killed"] } }),
   ],

@@ -13,12 +13,18 @@ import { limitRow } from "./limit.ts";
 import { listRow } from "./list.ts";
 import { logsRow } from "./logs.ts";
 import { loopRow } from "./loop.ts";
-import { memoryRow } from "./memory.ts";
+import { memoryRow, pythonMemoryRow } from "./memory.ts";
 import { overviewRow } from "./overview.ts";
-import { pythonFirstLineRow, pythonImportRow, pythonStepsRow } from "./python.ts";
+import {
+  pythonFirstLineRow,
+  pythonImportRow,
+  pythonMapRow,
+  pythonRunsRow,
+  pythonStepsRow,
+} from "./python.ts";
 import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
-import { resumeRow } from "./resume.ts";
+import { pythonResumeRow, resumeRow } from "./resume.ts";
 import { schedulesRow } from "./schedules.ts";
 import { agentsSlotsRow, dispatchSlotsRow, drainSlotsRow } from "./slots.ts";
 import { stepsRow } from "./steps.ts";
@@ -48,6 +54,10 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   steps: stepsRow,
   "python-first-line": pythonFirstLineRow,
   "python-steps": pythonStepsRow,
+  "python-map": pythonMapRow,
+  "python-runs": pythonRunsRow,
+  "python-memory": pythonMemoryRow,
+  "python-resume": pythonResumeRow,
   "python-import": pythonImportRow,
   redispatch: redispatchRow,
   batch: batchRow,

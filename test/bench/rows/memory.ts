@@ -2,7 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Arena, sized } from "../arena.ts";
 import type { Row } from "../figures.ts";
-import { startFlowWorker } from "../project.ts";
+import { startPythonWorker } from "../python-project.ts";
 
 /** How results of a map are taken: one by one, by keys of their own, or awaited as a whole. */
 const FORMS = ["iterated", "keyed", "whole"] as const;
@@ -27,17 +27,21 @@ async function peakOf(pid: number): Promise<number> {
 }
 
 /** One run in a process of its own, through a worker of its own. */
-async function peaksOf(arena: Arena, args: { form: string; count: number }): Promise<Peaks> {
+async function peaksOf(
+  arena: Arena,
+  args: { deployment: string; form: string; count: number },
+): Promise<Peaks> {
   const { stack } = arena;
-  const name = `memory-${args.form}-${args.count}`;
-  await using worker = await startFlowWorker(stack, name);
+  const { deployment, form, count } = args;
+  const name = `memory-${deployment}-${form}-${count}`;
+  await using worker = await startPythonWorker(stack, name);
   // A run before, so that what is measured is not what a worker reads and compiles for its first.
   const before = await stack.waitForRun(await stack.run("tasks", { count: 1 }));
   if (before.state !== "completed") throw new Error(`The run before is ${before.state}.`);
   await forgetPeak(worker.pid);
   await forgetPeak(stack.control.pid);
   const file = join(stack.folder, `${name}.peak`);
-  const run = await stack.waitForRun(await stack.run("mapped", { ...args, file }));
+  const run = await stack.waitForRun(await stack.run(deployment, { form, count, file }));
   if (run.state !== "completed") throw new Error(`The run is ${run.state}: ${run.error?.message}`);
   const flow = Number(await readFile(file, "utf8")) / MIB;
   const peaks = { flow, worker: await peakOf(worker.pid), control: await peakOf(stack.control.pid) };
@@ -46,17 +50,14 @@ async function peaksOf(arena: Arena, args: { form: string; count: number }): Pro
   return peaks;
 }
 
-/** What very many mapped tasks take of memory, beside what few do, in each process that has to do with them. */
-export async function memoryRow(arena: Arena): Promise<Row> {
+async function peaks(arena: Arena, row: string, deployment: string): Promise<Row> {
   const few = sized(arena, { tiny: 10, quick: 1_000, full: 1_000 });
   const many = sized(arena, { tiny: 50, quick: 20_000, full: 100_000 });
   const ours: Record<string, number> = {};
   const ratios: number[] = [];
   for (const form of FORMS) {
-    const [least, most] = [
-      await peaksOf(arena, { form, count: few }),
-      await peaksOf(arena, { form, count: many }),
-    ];
+    const least = await peaksOf(arena, { deployment, form, count: few });
+    const most = await peaksOf(arena, { deployment, form, count: many });
     ratios.push(most.flow / least.flow);
     for (const part of ["flow", "worker", "control"] as const) {
       ours[`${form}, ${part}, few`] = least[part];
@@ -64,7 +65,7 @@ export async function memoryRow(arena: Arena): Promise<Row> {
     }
   }
   return {
-    row: "memory",
+    row,
     unit: "MB",
     ours,
     peers: {},
@@ -75,3 +76,9 @@ export async function memoryRow(arena: Arena): Promise<Row> {
       `${many}, 100 at once, each with a result that is kept; a worker of its own for each. The ratio is the highest of the flow's.`,
   };
 }
+
+/** What very many mapped tasks take of memory, beside what few do, in each process that has to do with them. */
+export const memoryRow = (arena: Arena): Promise<Row> => peaks(arena, "memory", "mapped");
+
+/** The same of a flow in Python, whose calls run in threads. */
+export const pythonMemoryRow = (arena: Arena): Promise<Row> => peaks(arena, "python-memory", "python-mapped");

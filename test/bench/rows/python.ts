@@ -2,46 +2,11 @@ import { execFileSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Stack } from "../../harness/stack.ts";
-import { addEnvironment, PYTHON_SDK } from "../../python/interpreters.ts";
+import { PYTHON_SDK } from "../../python/interpreters.ts";
 import { type Arena, sized } from "../arena.ts";
 import { type Figures, latencies, median, type Row } from "../figures.ts";
-import { nowMs, startFlowWorker } from "../project.ts";
-
-/** The same flows as in TypeScript. */
-const FLOWS = `
-import time
-from towpath import flow, task
-
-def now() -> float:
-    return time.time_ns() / 1e6
-
-@flow
-def python_first(file: str) -> None:
-    with open(file, "a") as out:
-        out.write(f"{now()}\\n")
-
-@task
-def one(n: int) -> int:
-    return n
-
-@flow
-def python_steps(count: int, file: str) -> None:
-    began = now()
-    for n in range(count):
-        one(n)
-    with open(file, "w") as out:
-        out.write(f"{began} {now()}")
-`;
-
-const CONFIG = `
-from flows import python_first, python_steps
-from towpath.config import deployment, oci_layout, project
-
-config = project("bench-python", pool="local", registry=oci_layout(REGISTRY), deployments=[
-    deployment(python_first), deployment(python_steps),
-])
-`;
+import { nowMs } from "../project.ts";
+import { startPythonWorker } from "../python-project.ts";
 
 /** Prints the processor time of one start of this Python with a program, milliseconds. */
 const MEASURE = `
@@ -55,27 +20,6 @@ for _ in range(count):
     times.append((after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) * 1000)
 print(min(times))
 `;
-
-const deployed = new WeakSet<Stack>();
-
-async function deployPython(stack: Stack): Promise<void> {
-  if (deployed.has(stack)) return;
-  const registry = JSON.stringify(join(stack.folder, "registry"));
-  const home = await stack.project({
-    "flows.py": FLOWS,
-    "towpath_config.py": CONFIG.replace("REGISTRY", registry),
-  });
-  await addEnvironment(home);
-  const { code, output } = await stack.towpath(["deploy", "--project", home]);
-  if (code !== 0) throw new Error(`deploy failed (${code}):\n${output}`);
-  deployed.add(stack);
-}
-
-/** Starts a real worker on the flows of both languages. */
-async function startWorker(arena: Arena, name: string) {
-  await deployPython(arena.stack);
-  return await startFlowWorker(arena.stack, name);
-}
 
 async function finish(
   arena: Arena,
@@ -105,7 +49,7 @@ async function firstLines(arena: Arena, deployment: string, count: number): Prom
 export async function pythonFirstLineRow(arena: Arena): Promise<Row> {
   const rounds = sized(arena, { tiny: 1, quick: 3, full: 6 });
   const perRound = sized(arena, { tiny: 1, quick: 4, full: 8 });
-  await using worker = await startWorker(arena, "python-first-line");
+  await using worker = await startPythonWorker(arena.stack, "python-first-line");
   for (const name of ["first", "python-first"]) await firstLines(arena, name, Math.min(2, perRound));
   const [python, typescript]: [number[], number[]] = [[], []];
   for (let round = 0; round < rounds; round++) {
@@ -136,29 +80,100 @@ async function rateOf(
   return (args.count * 1000) / (ended - began);
 }
 
+/** The steps per second of a flow in Python and of the same in TypeScript, by turns. */
+async function rates(
+  arena: Arena,
+  deployment: "steps" | "map",
+  args: { count: number; rounds: number },
+): Promise<{ python: number; typescript: number }> {
+  const { count, rounds } = args;
+  const python = `python-${deployment}`;
+  await using worker = await startPythonWorker(arena.stack, python);
+  const file = join(arena.stack.folder, `${python}-times`);
+  const found: [number[], number[]] = [[], []];
+  for (const name of [deployment, python]) await rateOf(arena, name, { count: 5, file });
+  for (let round = 0; round < rounds; round++) {
+    found[0].push(await rateOf(arena, deployment, { count, file }));
+    found[1].push(await rateOf(arena, python, { count, file }));
+  }
+  worker.kill("SIGTERM");
+  await worker.exited;
+  return { typescript: median(found[0]), python: median(found[1]) };
+}
+
 /** Steps per second of one run in Python, one after the other, beside the same in TypeScript. */
 export async function pythonStepsRow(arena: Arena): Promise<Row> {
   const count = sized(arena, { tiny: 5, quick: 500, full: 2_000 });
   const rounds = sized(arena, { tiny: 1, quick: 2, full: 3 });
-  await using worker = await startWorker(arena, "python-steps");
-  const file = join(arena.stack.folder, "python-steps-times");
+  const { python, typescript } = await rates(arena, "steps", { count, rounds });
+  return {
+    row: "python-steps",
+    unit: "steps/s",
+    ours: { journalled: python },
+    peers: { "the same in TypeScript": { journalled: typescript } },
+    ratio: python / typescript,
+    aim: "at least 0.8",
+    how: `${count} steps one after the other, each with a result in the worker's journal on disk. Median of ${rounds} rounds.`,
+  };
+}
+
+/** Steps per second of a map in Python, whose calls run in threads, beside the same in TypeScript. */
+export async function pythonMapRow(arena: Arena): Promise<Row> {
+  const count = sized(arena, { tiny: 20, quick: 2_000, full: 20_000 });
+  const rounds = sized(arena, { tiny: 1, quick: 2, full: 3 });
+  const { python, typescript } = await rates(arena, "map", { count, rounds });
+  return {
+    row: "python-map",
+    unit: "steps/s",
+    ours: { "in threads": python },
+    peers: { "the same in TypeScript": { "in one thread": typescript } },
+    ratio: python / typescript,
+    aim: "none",
+    how: `${count} mapped steps, concurrency 100, each with a result in the worker's journal on disk. Median of ${rounds} rounds.`,
+  };
+}
+
+async function runsPerSecond(
+  arena: Arena,
+  deployment: string,
+  args: { count: number; parameters?: Record<string, number> },
+): Promise<number> {
+  const { stack } = arena;
+  const beganMs = nowMs();
+  const ids = await Promise.all(
+    Array.from({ length: args.count }, () => stack.run(deployment, args.parameters)),
+  );
+  for (const id of ids) {
+    const { state } = await stack.waitForRun(id);
+    if (state !== "completed") throw new Error(`A run of ${deployment} is ${state}.`);
+  }
+  return (args.count * 1000) / (nowMs() - beganMs);
+}
+
+/** Empty flows in Python per second on one worker, each in a process of its own, beside the same in TypeScript. */
+export async function pythonRunsRow(arena: Arena): Promise<Row> {
+  const count = sized(arena, { tiny: 4, quick: 40, full: 100 });
+  const rounds = sized(arena, { tiny: 1, quick: 2, full: 3 });
+  await using worker = await startPythonWorker(arena.stack, "python-runs");
   const [python, typescript]: [number[], number[]] = [[], []];
-  for (const name of ["steps", "python-steps"]) await rateOf(arena, name, { count: 5, file });
+  const empty = { parameters: { count: 0 } };
+  await runsPerSecond(arena, "tasks", { ...empty, count: 2 });
+  await runsPerSecond(arena, "python-empty", { count: 2 });
   for (let round = 0; round < rounds; round++) {
-    typescript.push(await rateOf(arena, "steps", { count, file }));
-    python.push(await rateOf(arena, "python-steps", { count, file }));
+    typescript.push(await runsPerSecond(arena, "tasks", { ...empty, count }));
+    python.push(await runsPerSecond(arena, "python-empty", { count }));
   }
   worker.kill("SIGTERM");
   await worker.exited;
   const [ours, other] = [median(python), median(typescript)];
   return {
-    row: "python-steps",
-    unit: "steps/s",
-    ours: { journalled: ours },
-    peers: { "the same in TypeScript": { journalled: other } },
+    row: "python-runs",
+    unit: "runs/s",
+    ours: { rate: ours },
+    peers: { "the same in TypeScript": { rate: other } },
     ratio: ours / other,
-    aim: "at least 0.8",
-    how: `${count} steps one after the other, each with a result in the worker's journal on disk. Median of ${rounds} rounds.`,
+    aim: "none",
+    how: `${count} runs of an empty flow on one worker with capacity 4, from the first request until all have completed. Median of ${rounds} rounds.`,
   };
 }
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from ..engine.cancel import Cancel
 from ..engine.scope import ActiveRun, OpenCalls
 from ..problem import InvalidDefinition
-from .map import ITEMS_MAX, WINDOW_PER_CALL, Outcome, Source
+from .map import ITEMS_MAX, WINDOW_PER_CALL, Outcome, Source, put
 
 Result = TypeVar("Result")
 
@@ -230,20 +230,20 @@ class AsyncMap(Generic[Result]):
 
     async def _results(self) -> list[Result]:
         self._take(goes_on=False)
-        found: dict[int, Any] = {}
+        found: list[Any] = []
         error: BaseException | None = None
         try:
             while (one := await self._next()) is not None:
                 self._pump.release()
                 if one.error is None:
-                    found[one.index] = one.value
+                    put(found, one)
                 else:
                     error = error or one.error
         finally:
             await self._drain()
         if error is not None:
             raise error
-        return [found[index] for index in range(len(found))]
+        return found
 
     async def _next(self) -> Outcome | None:
         """The next outcome. If the waiting code is cancelled, so are the calls."""

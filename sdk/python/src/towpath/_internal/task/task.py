@@ -19,6 +19,7 @@ from .async_map import AsyncMap, AsyncPump
 from .future import AsyncFuture, Future
 from .identity import NO_KEY, CallKey, mapped_path
 from .input_hash import hash_input
+from .key_counter import KeyCounter
 from .map import Map, Pump, Source
 from .options import TaskOptions
 from .run_task import TaskCall, run_task
@@ -128,7 +129,7 @@ class _TaskBase:
             )
         path, settled = scope.calls.name(self.options.name, self._key_of_map(items, more))
         is_hashed = self.options.key is None and key is None and _is_collection(items)
-        seen: dict[str, int] = {}
+        seen = KeyCounter()
 
         def named(index: int, item: Any) -> str:
             if key is None:
@@ -138,8 +139,7 @@ class _TaskBase:
                 raise InvalidDefinition(
                     f"{self._what}: map_key returned {own!r} for item {index}; it must return text."
                 )
-            seen[own] = seen.get(own, 0) + 1
-            return mapped_path(path, index=index, key=own, ordinal=seen[own])
+            return mapped_path(path, index=index, key=own, ordinal=seen.count(own))
 
         def input_hash(item: Any) -> str:
             return hash_input(self._what, [item, hash_input(self._what, more)] if more else [item])
