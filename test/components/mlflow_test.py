@@ -83,6 +83,26 @@ class Tracked(unittest.TestCase):
         self.assertEqual(told.data.tags["team"], "numbers")
         self.assertIn(told.info.run_id, second.artifacts["mlflow"]["text"])
 
+    def test_nested_runs_are_in_the_experiment_of_the_run(self) -> None:
+        @task
+        def candidates() -> None:
+            with mlflow_run(experiment="nested"):
+                for depth in (1, 2):
+                    with mlflow.start_run(nested=True, run_name=f"depth {depth}"):
+                        mlflow.log_metric("accuracy", depth / 10)
+
+        @flow
+        def body() -> None:
+            candidates()
+
+        run = run_flow(body)
+        self.assertEqual(run.outcome, "completed")
+        outer = self.one_of(run)
+        client = mlflow.MlflowClient()
+        inner = client.search_runs([outer.info.experiment_id], f"tags.`mlflow.parentRunId` = '{outer.info.run_id}'")
+        self.assertEqual(sorted(one.info.run_name for one in inner), ["depth 1", "depth 2"])
+        self.assertEqual(client.get_experiment(outer.info.experiment_id).name, "nested")
+
     def test_a_run_that_no_attempt_kept_is_found_by_its_tag(self) -> None:
         @flow
         def body() -> None:

@@ -37,6 +37,13 @@ describe("a command line that makes no sense", () => {
     expect(typed("deploys").lines).toContain("→ Did you mean `deploy` or `deployments`?");
   });
 
+  test("with a parameter that has no -p before it says so", () => {
+    const advice = "→ Write -p before each parameter: `-p key=value`.";
+    expect(typed("run", "train", "epochs=3").lines).toContain(advice);
+    expect(typed("run", "train", "epochs").lines).not.toContain(advice);
+    expect(typed("why", "RUN", "epochs=3").lines).not.toContain(advice);
+  });
+
   test("is answered without a command if none is similar", () => {
     expect(typed("bogus").lines).toEqual([
       "✗ unknown command 'bogus'.",

@@ -142,13 +142,21 @@ function suggestion(sentence: string, command: CommandUnknownOpts): string[] {
   return [`→ Did you mean ${[near, ...longer].map((one) => `\`${one}\``).join(" or ")}?`];
 }
 
+/** Says how parameters are given, to a person who wrote them as `python flow.py key=value` takes them. */
+function parameterAdvice(sentence: string, command: CommandUnknownOpts): string[] {
+  const isParameter = sentence.startsWith("too many arguments") && sentence.includes("=");
+  return isParameter && command.options.some(({ long }) => long === "--param")
+    ? ["→ Write -p before each parameter: `-p key=value`."]
+    : [];
+}
+
 /** Formats commander's message about a wrong command line like our other failures, with a next step. */
 function misuse(text: string, command: CommandUnknownOpts): string {
   const [sentence = "", ...more] = text
     .replace(/^error: /, "")
     .trimEnd()
     .split("\n");
-  const rest = [...more, ...suggestion(sentence, command)];
+  const rest = [...more, ...suggestion(sentence, command), ...parameterAdvice(sentence, command)];
   const words = wordsOf(command);
   const isGroup = command.commands.length > 0;
   const next = isGroup

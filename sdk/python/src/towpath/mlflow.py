@@ -125,6 +125,8 @@ def _tracked(library: Any, scope: Scope, experiment: str | None) -> _Tracked:
                 "towpath.attempt": str(facts.attempt),
             },
         )
+        # Nested runs go to the experiment that is set, not to that of the run around them.
+        library.set_experiment(experiment_id=tracked.experiment_id)
         run.attached[_KEY] = tracked
         run.at_end.append(lambda outcome: client.set_terminated(tracked.id, _STATUS[outcome]))
     _link(tracked)
