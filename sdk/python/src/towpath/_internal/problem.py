@@ -212,14 +212,27 @@ class ProcessEnded(TowpathError):
 
 
 class TaskTimeout(TowpathError):
-    """A try of a task exceeded its time limit."""
+    """A try of a task exceeded its time limit. `ignored`: its function did not end, and the task's `if_ignored` says that
+    the attempt's process ends then."""
 
     code = "task-timeout"
 
-    def __init__(self, task: str, timeout_ms: float) -> None:
-        super().__init__(f'A try of task "{task}" exceeded its time limit of {timeout_ms:g} ms.')
+    def __init__(self, task: str, timeout_ms: float, ignored_ms: float | None = None) -> None:
+        """
+        Args:
+            ignored_ms: how long its function has ignored the request to stop, if the process ends because of it.
+        """
+        text = f'A try of task "{task}" exceeded its time limit of {timeout_ms:g} ms'
+        if ignored_ms is None:
+            super().__init__(f"{text}.")
+        else:
+            super().__init__(
+                f"{text} and did not end within {ignored_ms:g} ms after it was asked to stop. So the process ends.",
+                next='Ask is_cancelled() between two steps, raise timeout or timeout_grace, or set runs_in="process".',
+            )
         self.task = task
         self.timeout_ms = timeout_ms
+        self.ignored = ignored_ms is not None
 
 
 class TaskProcessEnded(TowpathError):

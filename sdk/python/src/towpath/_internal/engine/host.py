@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..clock import Clock
 from ..resources.stage import staged_settings
@@ -13,6 +13,9 @@ from ..store.named import NamedValue
 from ..store.places import Place
 from .cancel import Cancel
 from .due import Due
+
+if TYPE_CHECKING:
+    from ..watchdog.watchdog import Watchdog
 
 Page = Mapping[str, Any]
 
@@ -118,5 +121,7 @@ class Host:
     """A test's values of resources, by name."""
     pool_of: Callable[[str], str] | None = None
     """The pool of this stage for a pool that the code names. None: tasks run in this process."""
+    watchdog: Watchdog | None = None
+    """Kills the process if a try with a time limit blocks it. None if nothing may be killed."""
     task: Mapping[str, Any] | None = None
     """The task to run and its arguments. None: to run the whole flow."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -42,10 +43,17 @@ class _Main:
         self.depth = 1
         # What the author's code listens to, outermost first.
         self.stack: list[_Listening] = []
+        # Called when the thread handles the signal.
+        self.waiting: deque[Callable[[], None]] = deque()
 
     def is_here(self) -> bool:
         """Whether the caller is in the main thread, and it can be interrupted."""
         return self.is_on and threading.get_ident() == self.ident
+
+    def handle(self) -> None:
+        while self.waiting:
+            self.waiting.popleft()()
+        self.raise_if_asked()
 
     def raise_if_asked(self) -> None:
         if self.depth != 0 or not self.stack:
@@ -56,7 +64,6 @@ class _Main:
         if reason is not None and running.raised is not reason:
             running.raised = reason
             raise reason
-
 
     def _heard(self) -> list[_Listening]:
         """What the running code listens to. A tear-down hears nothing of the code that it belongs to."""
@@ -71,7 +78,7 @@ def install() -> None:
     """Takes the signal. Call it in the main thread; elsewhere nothing is interrupted."""
     if _main.is_on or _SIGNAL is None or threading.current_thread() is not threading.main_thread():
         return
-    signal.signal(_SIGNAL, lambda _number, _frame: _main.raise_if_asked())
+    signal.signal(_SIGNAL, lambda _number, _frame: _main.handle())
     _main.ident = threading.get_ident()
     _main.is_on = True
 
@@ -79,6 +86,11 @@ def install() -> None:
 def is_interruptible() -> bool:
     """Whether code of the author that is called here can be interrupted."""
     return _main.is_here()
+
+
+def when_handled(then: Callable[[], None]) -> None:
+    """Calls a function when the main thread handles the signal of the next request to stop, so it is not blocked."""
+    _main.waiting.append(then)
 
 
 def _interrupt(_reason: BaseException) -> None:

@@ -142,7 +142,7 @@ class LoopIo:
         done: asyncio.Future[None] = loop.create_future()
 
         def then(error: BaseException | None) -> None:
-            _soon(loop, lambda: _settle(done, error))
+            soon(loop, lambda: _settle(done, error))
 
         records.when_held(record, then)
         await done
@@ -171,7 +171,7 @@ class LoopIo:
         own = contextvars.copy_context() if context is None else context
         work = own.run(loop.create_task, _awaited(fn))
         asked: asyncio.Future[None] = loop.create_future()
-        forget = cancel.listen(lambda _: _soon(loop, lambda: _settle(asked, None)))
+        forget = cancel.listen(lambda _: soon(loop, lambda: _settle(asked, None)))
         try:
             await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -190,7 +190,7 @@ class LoopIo:
             forget()
 
 
-def _soon(loop: Any, then: Callable[[], object]) -> None:
+def soon(loop: Any, then: Callable[[], object]) -> None:
     """Calls a function in the loop's thread, unless the loop is over."""
     try:
         loop.call_soon_threadsafe(then)
@@ -235,9 +235,9 @@ async def in_thread(fn: Callable[[], Result]) -> Result:
         try:
             value = fn()
         except BaseException as error:
-            _soon(loop, functools.partial(_settle, done, error))
+            soon(loop, functools.partial(_settle, done, error))
         else:
-            _soon(loop, functools.partial(_settle, done, None, value))
+            soon(loop, functools.partial(_settle, done, None, value))
 
     threading.Thread(target=work, name="towpath-wait", daemon=True).start()
     return await done

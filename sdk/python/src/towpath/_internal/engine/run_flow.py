@@ -93,9 +93,12 @@ def _end_of(flow: Flow[Any, Any], run: ActiveRun, context: contextvars.Context) 
         run.cancel.raise_if_asked()
         value = context.run(_call, flow, run, arguments)
         _settle(run)
+        if run.fatal is not None:
+            raise run.fatal
         result = None if value is None else _keep(flow, run, value)
         return RunEnd("completed", value=value, result=result)
-    except BaseException as error:
+    except BaseException as raised:
+        error = run.fatal or raised
         run.cancel.abort(Cancelled("the flow has failed"))
         _settle(run, is_over=True)
         failed_by = run.failures.paths_of(error)

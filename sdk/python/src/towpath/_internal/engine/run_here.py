@@ -18,6 +18,7 @@ from ..console.sink import ConsoleSink, duration_text, harmless, stdout_sink
 from ..jobs.own import OwnJobs
 from ..problem import Cancelled, OutsideOfRun
 from ..store.file_store import FileStore
+from ..watchdog.watchdog import Watchdog
 from . import interrupt
 from .cancel import Cancel
 from .host import Facts, Host, Resume
@@ -96,7 +97,14 @@ class OwnWaits:
 
 
 def local_host(
-    flow: str, *, parameters: Any, records: Any, cancel: Cancel, waits: Any, end_process: Callable[[], None]
+    flow: str,
+    *,
+    parameters: Any,
+    records: Any,
+    cancel: Cancel,
+    waits: Any,
+    end_process: Callable[[], None],
+    watchdog: Watchdog | None = None,
 ) -> Host:
     """The environment of a flow that runs without a worker."""
     run_id = new_run_id()
@@ -117,6 +125,7 @@ def local_host(
         waits=waits,
         cancel=cancel,
         end_process=end_process,
+        watchdog=watchdog,
     )
 
 
@@ -137,6 +146,7 @@ def run_shown(flow: Flow[Any, Any], parameters: Mapping[str, Any], answers: Mapp
     sink = stdout_sink()
     cancel = Cancel()
     waits = OwnWaits(answers)
+    watchdog = Watchdog(None)
 
     def suspended() -> None:
         _show_suspended(sink, flow.name, waits)
@@ -148,11 +158,18 @@ def run_shown(flow: Flow[Any, Any], parameters: Mapping[str, Any], answers: Mapp
     sink.say(f"{sink.paint('quiet', '▸')} {sink.paint('strong', flow.name)}")
     try:
         host = local_host(
-            flow.name, parameters=parameters, records=sink, cancel=cancel, waits=waits, end_process=suspended
+            flow.name,
+            parameters=parameters,
+            records=sink,
+            cancel=cancel,
+            waits=waits,
+            end_process=suspended,
+            watchdog=watchdog,
         )
         end = run_flow(flow, host)
     finally:
         release()
+        watchdog.close()
     _show_end(sink, flow.name, end, SYSTEM_CLOCK.monotonic_ms() - began_ms)
     return end
 

@@ -151,6 +151,13 @@ class ActiveRun:
     """Called with the outcome before it is reported: `completed`, `failed` or `cancelled`. Not when the run goes on elsewhere."""
     has_ended: bool = False
     """Code that is still running can start nothing more in it."""
+    fatal: BaseException | None = None
+    """What the run fails with, even if the flow catches it."""
+
+    def fail(self, error: BaseException) -> None:
+        """Makes the run fail with this error, even if the flow catches it."""
+        self.fatal = self.fatal or error
+        self.cancel.abort(error)
 
     def warn(self, text: str) -> None:
         """Logs a warning about the run."""

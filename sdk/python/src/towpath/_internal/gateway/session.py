@@ -17,6 +17,7 @@ from ..engine.host import Facts, Host, Resume, Store
 from ..problem import Cancelled, OutsideOfRun, StoreFault
 from ..resources.stage import staged_pool
 from ..store.file_store import FileStore
+from ..watchdog.watchdog import Watchdog
 from .backoff import Backoff
 from .http import Address, Answer, Connection, GatewayAway, exchange
 from .sender import Sender
@@ -62,6 +63,7 @@ class Session:
         self._poll: Connection | None = None
         self.cancel = Cancel()
         self.context: Mapping[str, Any] = self._ask("GET", "/context") if context is None else context
+        self.watchdog = Watchdog(address)
         self.sender = Sender(address, self.context["acked"], self.cancel.abort)
 
     def host(self) -> Host:
@@ -100,6 +102,7 @@ class Session:
             cancel=self.cancel,
             end_process=self._end_process,
             pool_of=staged_pool,
+            watchdog=self.watchdog,
             task=context.get("task"),
         )
 
@@ -113,6 +116,7 @@ class Session:
         poll = self._poll
         if poll is not None:
             poll.close()
+        self.watchdog.close()
         self.sender.close()
 
     # What the run asks of its surroundings:

@@ -42,7 +42,11 @@ class TaskOptions:
     timeout: Duration | None = None
     """Time limit of one try."""
     timeout_grace: Duration = 2
-    """How long a try may take to end after its time limit."""
+    """How long a try may take to end after its time limit. The next try waits for this long."""
+    if_ignored: Literal["leave", "kill"] = "leave"
+    """What happens to a try that has not ended after `timeout_grace`. `leave` fails the try; a thread or a coroutine may
+    continue beside the next try, and the main thread is interrupted again. `kill` fails the run with the cause `timeout` and
+    ends its process, so that a next attempt reuses all completed tasks. A process of a task is ended either way."""
     checkpoint: bool | None = None
     """Stores the result, so that a later attempt reuses it. True: a result that cannot be stored is an error."""
     version: str | None = None
@@ -105,6 +109,7 @@ class TaskOptions:
             limit = ms_of(f'task "{self.name}": timeout', self.timeout)
             self._check("timeout", 1 <= limit <= _TIMER_MS_MAX, "from 1 ms to 24 days")
         ms_of(f'task "{self.name}": timeout_grace', self.timeout_grace)
+        self._check("if_ignored", self.if_ignored in ("leave", "kill"), '"leave" or "kill"')
         self._check_delays()
 
     def _check_delays(self) -> None:

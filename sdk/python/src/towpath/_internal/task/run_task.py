@@ -24,13 +24,14 @@ from .identity import CallLedger
 from .options import TaskOptions
 from .retry import is_retryable, retry_delay_ms
 from .slots import Holder, no_slots, take_slots
+from .watched import ends_run, watched
 
 if TYPE_CHECKING:
     from .runners import OpenRunner, Runner
 
 _STILL_RUNNING = (
     "did not end after its time limit, so it is still running. Python cannot end a thread or a coroutine that ignores it: "
-    'ask is_cancelled() between two steps, give blocking calls a time limit of their own, or set runs_in="process".'
+    'ask is_cancelled() between two steps, set runs_in="process", or give the task if_ignored="kill".'
 )
 
 
@@ -101,6 +102,9 @@ async def run_task(call: TaskCall) -> Any:
         kept = _keep(call, result, facts)
     except BaseException as error:
         await _report_end(call, tries[0], facts, error)
+        if _is_ignored(error):
+            # Before the flow receives the error, so that it can start nothing more.
+            run.fail(error)
         raise
     reported = {} if facts is None else facts.reported()
     try:
@@ -209,14 +213,16 @@ async def _try_with_slots(call: TaskCall, calls: CallLedger, tries: int) -> Any:
     is_left = [False]
     try:
         call.scope.run.host.records.post(call.record("begin", tries))
-        return await _try_once(call, calls, holder, is_left)
+        return await _try_once(call, calls, tries, holder, is_left)
     finally:
         # A function that ignores its time limit still uses its slots. They return when the attempt ends.
         if not is_left[0]:
             give_back()
 
 
-async def _try_once(call: TaskCall, calls: CallLedger, holder: Holder | None, is_left: list[bool]) -> Any:
+async def _try_once(
+    call: TaskCall, calls: CallLedger, tries: int, holder: Holder | None, is_left: list[bool]
+) -> Any:
     """@param is_left Becomes True if the function still runs when this returns."""
     scope = call.scope
     cancel = Cancel(scope.cancel)
@@ -229,17 +235,22 @@ async def _try_once(call: TaskCall, calls: CallLedger, holder: Holder | None, is
     context = contextvars.copy_context()
     context.run(current.set, Scope(scope.run, call.path, cancel, calls, call.io is LOOP, holder))
 
+    grace_ms = ms_of("timeout_grace", call.options.timeout_grace)
+
     def on_left() -> None:
         is_left[0] = True
+        if ends_run(call) and cancel.reason is up:
+            raise TaskTimeout(call.options.name, limit_ms or 0, grace_ms)
         call.warn(_STILL_RUNNING)
 
-    limit = None if limit_ms is None else Limit(ms_of("timeout_grace", call.options.timeout_grace), on_left)
+    limit = None if limit_ms is None else Limit(grace_ms, on_left)
+    fn, end_watch = watched(call, tries, cancel, call.fn)
     try:
         if call.options.runs_in != "thread":
             runner = _runner_of(scope.run, call.options.runs_in)
             result = await call.io.blocking(lambda: runner.call(call, calls, cancel))
         else:
-            result = await call.io.invoke(call.fn, cancel, limit, context)
+            result = await call.io.invoke(fn, cancel, limit, context)
         if up is not None and cancel.reason is up:
             raise up
     except BaseException:
@@ -247,6 +258,7 @@ async def _try_once(call: TaskCall, calls: CallLedger, holder: Holder | None, is
         cancel.abort(Cancelled(f'task "{call.options.name}" had already ended'))
         raise
     finally:
+        end_watch()
         if take_back is not None:
             take_back()
         if not calls.has_open() or cancel.reason is not None:
@@ -281,9 +293,13 @@ def _goes_on(call: TaskCall, tries: int, error: BaseException) -> bool:
 
 
 def _is_worth_retrying(call: TaskCall, tries: int, error: BaseException) -> bool:
-    if tries > call.options.retries or call.scope.cancel.reason is not None:
+    if tries > call.options.retries or call.scope.cancel.reason is not None or _is_ignored(error):
         return False
     return is_retryable(call.options, error, tries)
+
+
+def _is_ignored(error: BaseException) -> bool:
+    return isinstance(error, TaskTimeout) and error.ignored
 
 
 async def _wait_for_retry(call: TaskCall, tries: int, error: BaseException) -> None:
