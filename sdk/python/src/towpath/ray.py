@@ -71,7 +71,7 @@ class _Work:
     def __init__(self, library: Any, reference: Any) -> None:
         self._library = library
         self._reference = reference
-        self._future = reference.future()
+        self._future: Any = reference.future()
 
     def when_done(self, then: Callable[[], None]) -> None:
         self._future.add_done_callback(lambda _: then())

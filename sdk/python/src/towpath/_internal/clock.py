@@ -15,9 +15,11 @@ class Clock(Protocol):
 
     def now_ms(self) -> float:
         """Milliseconds since 1970."""
+        ...
 
     def monotonic_ms(self) -> float:
         """Milliseconds of a clock that never goes back."""
+        ...
 
     def pause(self, ms: float, cancel: Cancel) -> None:
         """Waits in this thread. @raises the reason, if a request to stop comes meanwhile."""

@@ -47,9 +47,8 @@ class Cache:
 
     def parts(self) -> tuple[CacheBy, ...]:
         """What `by` says, as a tuple."""
-        if isinstance(self.by, str) or callable(self.by):
-            return (self.by,)
-        return tuple(self.by)
+        by: Any = (self.by,) if isinstance(self.by, str) or callable(self.by) else self.by
+        return tuple(by)
 
 
 class TaskCache:

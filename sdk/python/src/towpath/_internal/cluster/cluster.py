@@ -43,6 +43,7 @@ class Connection(Protocol):
 
     def submit(self, call: RemoteCall, arguments: bytes) -> Work:
         """Gives a call to the cluster. @raises ClusterAway"""
+        ...
 
     def close(self) -> None:
         """Ends the connection, not the cluster."""

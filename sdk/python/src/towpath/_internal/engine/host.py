@@ -74,9 +74,11 @@ class Waits(Protocol):
     @property
     def suspends(self) -> bool:
         """Whether the process ends while the flow only waits."""
+        ...
 
     def ask(self, path: str, wait: Mapping[str, Any]) -> Mapping[str, Any]:
         """The state of the wait at a path. The first call makes it."""
+        ...
 
     def listen(self, listener: Callable[[list[str]], None]) -> None:
         """Calls a function with the paths of waits that are over."""

@@ -47,6 +47,7 @@ class Io(Protocol):
 
     async def blocking(self, fn: Callable[[], Result]) -> Result:
         """Calls a function of the engine that blocks."""
+        ...
 
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         """Waits. @raises the reason to stop."""

@@ -54,11 +54,14 @@ class Timers:
                 self._due = [one for one in self._due if one[1] in self._live]
                 heapq.heapify(self._due)
 
+    def _left_s(self) -> float | None:
+        return self._due[0][0] - time.monotonic() if self._due else None
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._due or (left := self._due[0][0] - time.monotonic()) > 0:
-                    self._changed.wait(None if not self._due else left)
+                while (left := self._left_s()) is None or left > 0:
+                    self._changed.wait(left)
                 _, number = heapq.heappop(self._due)
                 found = self._live.pop(number, None)
                 if found is None:

@@ -67,8 +67,8 @@ def _class_schema(kind: type, depth: int) -> dict[str, Any]:
         return {"enum": [member.value for member in kind]}
     made = getattr(kind, "model_json_schema", None)
     if callable(made):
-        schema: dict[str, Any] = made()
-        return schema
+        schema: Any = made()
+        return schema  # type: ignore[no-any-return]
     fields = _fields_of(kind)
     if fields is None:
         raise InvalidDefinition(
@@ -238,7 +238,8 @@ def _of_model(validate: Callable[[Any], Any], value: Any, path: str, faults: lis
         return validate(value)
     except ValueError as error:
         told = getattr(error, "errors", None)
-        for one in told() if callable(told) else [{"loc": (), "msg": str(error)}]:
+        entries: Any = told() if callable(told) else [{"loc": (), "msg": str(error)}]
+        for one in entries:
             where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in one["loc"])
             faults.append(Fault(f"{path}{where}", str(one["msg"])))
         return value

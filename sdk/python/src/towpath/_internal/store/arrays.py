@@ -46,7 +46,7 @@ def _described(dtype: Any) -> Any:
         told = numpy.lib.format.dtype_to_descr(dtype)
         same = numpy.lib.format.descr_to_dtype(ast.literal_eval(repr(told))) == dtype
     except Exception:
-        same = False
+        told, same = None, False
     if not same or dtype.itemsize == 0:
         raise Unfit(f"an array of type {dtype}")
     return told

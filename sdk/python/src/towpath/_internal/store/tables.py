@@ -132,7 +132,8 @@ def _same_objects(before: Any, after: Any) -> bool:
 
 
 def _is_equal(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and math.isnan(one):
+    number: object = one
+    if isinstance(number, float) and math.isnan(number):
         return math.isnan(other)
     try:
         return bool(one == other)
@@ -318,12 +319,12 @@ def to_parquet(value: Any, kind: str) -> bytes:
         raise Unfit(f"a table that would not be read back: {fault}") from fault
 
 
-def from_parquet(data: bytes, kind: str | None = None) -> Any:
+def from_parquet(data: bytes, wanted: str | None = None) -> Any:
     """A table from a file. @raises ValueError if the file is damaged, or too large in memory."""
     # Sizes are checked for the reader, once it is known.
     facts = facts_of(data, lambda _: False)
     told = _told_by(facts)
-    kind = kind or told["kind"]
+    kind: str = wanted or told["kind"]
     try:
         if kind.startswith("polars"):
             polars = importlib.import_module("polars")

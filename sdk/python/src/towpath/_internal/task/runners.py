@@ -29,3 +29,4 @@ class Runner(Protocol):
 
     def open(self) -> OpenRunner:
         """Makes it ready for one run."""
+        ...

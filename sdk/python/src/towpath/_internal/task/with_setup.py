@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from ..engine.cancel import Cancel
 from ..engine.describe_error import stack_of
@@ -40,6 +40,26 @@ class with_setup(Generic[Value]):
         with with_setup(lambda: start_cluster(4), stop_cluster) as cluster:
             train(cluster.address)
     """
+
+    @overload
+    def __init__(
+        self,
+        setup: Callable[[], Awaitable[Value]],
+        teardown: Callable[[Value], Any],
+        *,
+        teardown_timeout: Duration = ...,
+        reuse: bool = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        setup: Callable[[], Value],
+        teardown: Callable[[Value], Any],
+        *,
+        teardown_timeout: Duration = ...,
+        reuse: bool = ...,
+    ) -> None: ...
 
     def __init__(
         self,
