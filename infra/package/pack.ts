@@ -1,16 +1,18 @@
 /**
  * Builds the published package, one tarball: the SDK, the command, and the programs that the command starts.
- * Usage: node infra/package/pack.ts [FOLDER]   (default: dist/)
+ * With --wheel also the packages for Python, for this platform or the given ones.
+ * Usage: node infra/package/pack.ts [FOLDER] [--wheel [--platform linux-arm64]...]   (default: dist/)
  */
 import { execFile } from "node:child_process";
 import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
-import { promisify } from "node:util";
+import { parseArgs, promisify } from "node:util";
 import { bundlePrograms } from "./bundle.ts";
 import { writeDeclarations } from "./declarations.ts";
 import { PackageFault } from "./fault.ts";
 import { type Manifest, packageManifest } from "./manifest.ts";
 import { thirdPartyNotices } from "./notices.ts";
+import { packWheels } from "./wheel.ts";
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -49,8 +51,8 @@ async function layOut(folder: string, manifest: Manifest): Promise<void> {
   await cp(join(import.meta.dirname, "README.md"), join(folder, "README.md"));
 }
 
-/** @returns The path of the tarball. */
-async function pack(out: string): Promise<string> {
+/** @returns The paths of the tarball and of the wheels. */
+async function pack(out: string, platforms: readonly string[]): Promise<string[]> {
   const manifest = packageManifest(ROOT);
   const folder = join(out, manifest.name);
   await rm(folder, { recursive: true, force: true });
@@ -58,11 +60,20 @@ async function pack(out: string): Promise<string> {
   await run("npm", ["pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", out], {
     cwd: folder,
   });
-  return join(out, `${manifest.name}-${manifest.version}.tgz`);
+  const tarball = join(out, `${manifest.name}-${manifest.version}.tgz`);
+  if (platforms.length === 0) return [tarball];
+  return [tarball, ...(await packWheels({ root: ROOT, out, npmPackage: folder, manifest, platforms }))];
 }
 
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { wheel: { type: "boolean", default: false }, platform: { type: "string", multiple: true } },
+});
+const chosen = values.platform ?? [`${process.platform}-${process.arch}`];
 try {
-  console.log(relative(process.cwd(), await pack(resolve(process.argv[2] ?? join(ROOT, "dist")))));
+  const out = resolve(positionals[0] ?? join(ROOT, "dist"));
+  const paths = await pack(out, values.wheel ? chosen : []);
+  console.log(paths.map((path) => relative(process.cwd(), path)).join("\n"));
 } catch (error) {
   if (!(error instanceof PackageFault)) throw error;
   console.error(error.message);

@@ -31,8 +31,11 @@ const QUIET_NPM = {
   npm_config_ignore_scripts: "true",
 };
 
-/** A user's environment: without variables of the tests, of `npm test`, or of an installed Towpath. */
-function personsEnv(node: string, home: string): NodeJS.ProcessEnv {
+/**
+ * A user's environment: without variables of the tests, of `npm test`, or of an installed Towpath.
+ * @param node The path of the Node that is first on the PATH.
+ */
+export function personsEnv(node: string, home: string): NodeJS.ProcessEnv {
   const foreign =
     /^(TOWPATH_|DATABASE_URL|VITEST|NODE_OPTIONS|NODE_ENV|npm_(command|lifecycle|package)|INIT_CWD)/;
   const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name));
@@ -53,11 +56,25 @@ export async function oldestNode(): Promise<string> {
   return path;
 }
 
+async function packFiles(folder: string, ...options: readonly string[]): Promise<string[]> {
+  const script = join(ROOT, "infra", "package", "pack.ts");
+  const { stdout } = await run(process.execPath, [script, folder, ...options], { cwd: folder });
+  return stdout
+    .trim()
+    .split("\n")
+    .map((path) => join(folder, path));
+}
+
 /** Packs the package into a folder. @returns The tarball's path. */
 export async function packInto(folder: string): Promise<string> {
-  const script = join(ROOT, "infra", "package", "pack.ts");
-  const { stdout } = await run(process.execPath, [script, folder], { cwd: folder });
-  return join(folder, stdout.trim());
+  const [tarball = ""] = await packFiles(folder);
+  return tarball;
+}
+
+/** Packs the packages for Python into a folder, for this platform. @returns The paths of the wheels. */
+export async function packWheelsInto(folder: string): Promise<string[]> {
+  const [, ...wheels] = await packFiles(folder, "--wheel");
+  return wheels;
 }
 
 /** A finished command. */

@@ -49,6 +49,20 @@ async function good(): Promise<Record<string, unknown>> {
   };
 }
 
+test("a worker that names no interpreter takes the one of TOWPATH_PYTHON, and its own settings win", async () => {
+  const environment = { TOWPATH_PYTHON: "/venv/bin/python" };
+  const interpretersOf = async (python: object) => {
+    const config = await loadConfig({ file: await write({ ...(await good()), python }), environment });
+    return config.python.interpreters;
+  };
+  expect(await interpretersOf({})).toEqual({ default: "/venv/bin/python" });
+  const named = { default: "own/python", conda: "/opt/conda/bin/python" };
+  expect(await interpretersOf({ interpreters: named })).toEqual({
+    ...named,
+    default: join(dir, "own/python"),
+  });
+});
+
 test("relative paths start at the file's folder, and missing settings have defaults", async () => {
   const config = await loadConfig({ file: await write(await good()), environment: { A: "b" } });
   expect(config).toMatchObject({

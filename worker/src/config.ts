@@ -194,7 +194,10 @@ async function resolveSettings(
     registries: mapValues(settings.registries, (registry) => registryConfig(registry, args.folder)),
     python: {
       ...settings.python,
-      interpreters: mapValues(settings.python.interpreters, (path) => resolve(args.folder, path)),
+      interpreters: {
+        ...givenPython(args),
+        ...mapValues(settings.python.interpreters, (path) => resolve(args.folder, path)),
+      },
       indexes: mapValues(settings.python.indexes, (index) => pythonIndex(index, args.folder)),
     },
     secrets: mapValues(settings.secrets, (source) => secretSource(source, args.folder)),
@@ -317,6 +320,12 @@ function storeConfig(
       sessionToken: more.sessionToken === undefined ? token : secretSource(more.sessionToken, args.folder),
     },
   };
+}
+
+/** The default interpreter of a worker whose configuration names none. The command that pip installs gives its own. */
+function givenPython({ environment }: { environment: Readonly<Record<string, string | undefined>> }) {
+  const path = environment.TOWPATH_PYTHON;
+  return path ? { default: resolve(path) } : {};
 }
 
 const BUCKET = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#]*)?$/;

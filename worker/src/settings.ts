@@ -149,7 +149,7 @@ export const Settings = z.strictObject({
     })
     .prefault({})
     .describe(
-      'Python for flows. `interpreters` are paths by name, such as `{"conda": "/opt/conda/bin/python"}`; `default` is for flows that name none, else `python3` of the PATH. `indexes` are package indexes by name, each `{"url": URL}`, with `username` and `password` if needed, or `{"folder": PATH}` with wheels; the worker contacts no other. `default` is for locks that name none. Above `environmentBytes` (default: 20 GiB) the worker removes the environments that were not used for the longest time.',
+      'Python for flows. `interpreters` are paths by name, such as `{"conda": "/opt/conda/bin/python"}`; `default` is for flows that name none, else the one that `TOWPATH_PYTHON` names, else `python3` of the PATH. `indexes` are package indexes by name, each `{"url": URL}`, with `username` and `password` if needed, or `{"folder": PATH}` with wheels; the worker contacts no other. `default` is for locks that name none. Above `environmentBytes` (default: 20 GiB) the worker removes the environments that were not used for the longest time.',
     ),
   envAllow: z
     .array(z.string().regex(NAME_PATTERN))

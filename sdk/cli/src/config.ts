@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 /** The CLI's settings from its environment. */
 export interface CliConfig {
@@ -31,6 +31,8 @@ export const VARIABLES = {
     "File with the private key that signs deployments, a JWK. Default: the key in the state folder.",
   XDG_CONFIG_HOME:
     "Folder of `towpath/config.json`, where `towpath login` keeps profiles. Default: `~/.config`.",
+  TOWPATH_PYTHON:
+    "The Python that imports and runs the flows of a project without a `.venv` or `venv`, and of workers whose configuration names none. Default: `python3` of the `PATH`. The command that pip installs sets it to the Python that it is installed in.",
   NO_COLOR: "Any value turns colour off.",
   FORCE_COLOR: "Any value but `0` turns colour on, also if the output is not a terminal.",
 } as const;
@@ -47,7 +49,14 @@ function calledBy(env: Readonly<Record<string, string | undefined>>): string {
   return ["exec", "run-script", "start"].includes(env.npm_command ?? "") ? "npx towpath" : "towpath";
 }
 
-/** Reads the environment. The only place that does. */
+/** The path of the Python of projects without an environment of their own, from TOWPATH_PYTHON. */
+export function givenPython(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string | undefined {
+  return env.TOWPATH_PYTHON ? resolve(env.TOWPATH_PYTHON) : undefined;
+}
+
+/** Reads the environment. The only place that does, with `givenPython`. */
 export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): CliConfig {
   const set = (name: keyof typeof VARIABLES) => (env[name] === "" ? undefined : env[name]);
   return {

@@ -1,10 +1,13 @@
 import { basename, join, relative, resolve } from "node:path";
+import { shellWord } from "@towpath/contract";
+import { givenPython } from "../config.ts";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { readIfThere, writeWhole } from "../kernel/state-folder.ts";
 import { extendIgnored, extendManifest, withIgnored } from "./extend.ts";
 import { originFor } from "./own-origin.ts";
 import { CONFIG_FILES } from "./python/config-file.ts";
+import { pythonFor } from "./python/python-for.ts";
 import { PYTHON_IGNORED, pythonFiles, pythonManifest } from "./python/starter.ts";
 import { projectFiles } from "./starter-files.ts";
 
@@ -90,9 +93,18 @@ export async function initPython(invocation: Invocation, folder: string | undefi
   const enter = await writeDrafts(invocation, { root, drafts });
   if (!drafts.some(({ path }) => path === CONFIG_FILES.data))
     output.next("add `towpath` to the dependencies in pyproject.toml");
-  output.next(`\`${enter}python3 -m venv .venv && .venv/bin/pip install towpath\` creates its environment`);
-  output.next("`.venv/bin/python -m flows.hello name=Ada` runs your first flow without a server");
-  output.next("`.venv/bin/python -m unittest tests/test_hello.py` tests it");
+  tellFirstSteps(invocation, { root, enter });
+}
+
+/** The first commands in a new Python project. One that has no environment uses the Python of this command, if it was installed by pip. */
+function tellFirstSteps({ output }: Invocation, { root, enter }: { root: string; enter: string }): void {
+  const isThere = givenPython() !== undefined;
+  const python = isThere ? shellWord(pythonFor(root).path) : ".venv/bin/python";
+  const first = `${python} -m flows.hello name=Ada`;
+  if (!isThere)
+    output.next(`\`${enter}python3 -m venv .venv && .venv/bin/pip install towpath\` creates its environment`);
+  output.next(`\`${isThere ? enter : ""}${first}\` runs your first flow without a server`);
+  output.next(`\`${python} -m unittest tests/test_hello.py\` tests it`);
   output.next(
     "`towpath dev --run hello` starts a control plane and a worker on this machine, and runs the flow there",
   );

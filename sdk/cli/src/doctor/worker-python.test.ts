@@ -32,6 +32,15 @@ test("each interpreter must be a supported Python", async () => {
   });
 });
 
+test("a configuration without interpreters has the one of TOWPATH_PYTHON", async () => {
+  await using folder = await folderWith({ python: "#!/bin/sh\necho 3.12.1\n" });
+  const given = join(folder.root, "python");
+  await chmod(given, 0o755);
+  const ground = { environment: { PATH: "", TOWPATH_PYTHON: given }, at: (path: string) => path };
+  const found = await checkPython(ground, WorkerPython.parse({}));
+  expect(found).toMatchObject([{ name: "interpreter default", ok: true, detail: `Python 3.12.1: ${given}` }]);
+});
+
 test("each index must be a folder or answer, and something must be able to install", async () => {
   const indexes = {
     wheels: { folder: "wheels" },

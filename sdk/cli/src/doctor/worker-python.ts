@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { shellWord } from "@towpath/contract";
 import { z } from "zod";
+import { givenPython } from "../config.ts";
 import { networkFetch, reachFault } from "../kernel/network.ts";
 import { bad, type Check, good } from "./checks.ts";
 
@@ -78,13 +79,19 @@ async function checkIndex(ground: Ground, name: string, index: Index): Promise<C
   }
 }
 
+/** The paths of the interpreters by name, as the worker finds them. */
+function interpretersOf(ground: Ground, python: z.output<typeof WorkerPython>): Record<string, string> {
+  const given = givenPython(ground.environment);
+  const named = Object.entries(python.interpreters).map(([name, path]) => [name, ground.at(path)] as const);
+  return { ...(given !== undefined && { default: given }), ...Object.fromEntries(named) };
+}
+
 /** What builds environments: uv, else pip. Empty if the worker builds none. */
 async function checkInstaller(ground: Ground, python: z.output<typeof WorkerPython>): Promise<Check[]> {
   if (Object.keys(python.indexes).length === 0) return [];
   const uv = await printed(["uv", "--version"], ground.environment);
   if (uv !== null) return [good("installer", uv)];
-  const path = python.interpreters.default;
-  const program = path === undefined ? "python3" : ground.at(path);
+  const program = interpretersOf(ground, python).default ?? "python3";
   const pip = await printed([program, "-m", "pip", "--version"], ground.environment);
   return [
     pip === null
@@ -99,8 +106,8 @@ async function checkInstaller(ground: Ground, python: z.output<typeof WorkerPyth
 
 /** Checks the interpreters and package indexes of a worker's configuration. Empty if it has none. */
 export async function checkPython(ground: Ground, python: z.output<typeof WorkerPython>): Promise<Check[]> {
-  const interpreters = Object.entries(python.interpreters).map(([name, path]) =>
-    checkInterpreter(ground, name, ground.at(path)),
+  const interpreters = Object.entries(interpretersOf(ground, python)).map(([name, path]) =>
+    checkInterpreter(ground, name, path),
   );
   const indexes = Object.entries(python.indexes).map(([name, index]) => checkIndex(ground, name, index));
   const installer = await checkInstaller(ground, python);

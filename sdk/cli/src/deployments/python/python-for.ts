@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { givenPython } from "../../config.ts";
 
 /** A Python that can import a project's flows. */
 export interface ProjectPython {
@@ -14,12 +15,15 @@ const ENVIRONMENTS = [".venv", "venv"] as const;
 /** The interpreter in a virtual environment, on Unix and on Windows. */
 const INTERPRETERS = ["bin/python", "Scripts/python.exe"] as const;
 
-/** The Python that imports a project's flows: its virtual environment's, else `python3` of the `PATH`. */
-export function pythonFor(root: string): ProjectPython {
+/**
+ * The Python that imports a project's flows: its virtual environment's, else the one that `TOWPATH_PYTHON` names, else `python3` of the
+ * `PATH`.
+ */
+export function pythonFor(root: string, given: string | undefined = givenPython()): ProjectPython {
   for (const folder of ENVIRONMENTS)
     for (const program of INTERPRETERS) {
       const path = join(root, folder, program);
       if (existsSync(path)) return { path, from: `the project's ${folder}` };
     }
-  return { path: "python3", from: "PATH" };
+  return given === undefined ? { path: "python3", from: "PATH" } : { path: given, from: "TOWPATH_PYTHON" };
 }

@@ -1,0 +1,5 @@
+import sys
+
+from towpath_cli import main
+
+sys.exit(main())
