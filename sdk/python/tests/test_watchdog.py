@@ -1,115 +1,22 @@
-"""The watchdog: a process that a task blocks is reported and killed, and no other one."""
+"""The watchdog: a process that a task blocks is reported and killed."""
 
 from __future__ import annotations
 
-import os
-import re
-import select
+import json
 import signal
-import subprocess
-import sys
-import tempfile
-import time
+import socketserver
+import threading
 import unittest
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from towpath._internal.watchdog.stack import stack_in
 
-_SOURCES = str(Path(__file__).resolve().parents[1] / "src")
-_IS_LINUX = sys.platform == "linux"
-_WITHIN_S = 60.0
-
-_HEAD = """
-import asyncio, faulthandler, os, re, signal, socket, subprocess, sys, threading, time
-from towpath import TaskTimeout, flow, task
-
-def holds():
-    return re.match(r"(a+)+$", "a" * 40 + "b")
-
-def say(*what):
-    print(*what, flush=True)
-
-def children():
-    with open(f"/proc/self/task/{os.getpid()}/children") as file:
-        return [int(pid) for pid in file.read().split()]
-
-def until(found, within_s=60):
-    end = time.monotonic() + within_s
-    while not found():
-        if time.monotonic() > end:
-            raise AssertionError("not in time")
-        time.sleep(0.01)
-"""
-_FOOT = """
-if __name__ == "__main__":
-    body.run_main()
-"""
+from .watched_flows import Flows
 
 
-class _Ended:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        out, err = process.communicate(timeout=_WITHIN_S)
-        self.code, self.out, self.err = process.returncode, out, err
-
-
-def _is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
-class _Flows(unittest.TestCase):
-    def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def start(self, body: str) -> subprocess.Popen[str]:
-        """Starts a script whose flow is `body`."""
-        Path(self.folder, "script.py").write_text(_HEAD + body + _FOOT, encoding="utf-8")
-        process = subprocess.Popen(
-            [sys.executable, "-B", "script.py"],
-            cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": _SOURCES},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.addCleanup(process.__exit__, None, None, None)
-        self.addCleanup(process.kill)
-        return process
-
-    def run_script(self, body: str) -> _Ended:
-        return _Ended(self.start(body))
-
-    def line(self, process: subprocess.Popen[str], start: str) -> str:
-        """The rest of the first line of the output that begins with a text."""
-        assert process.stdout is not None
-        while line := process.stdout.readline():
-            if line.startswith(start):
-                return line[len(start) :].strip()
-        raise AssertionError(f"no line {start}")
-
-    def until(self, found: Any) -> None:
-        end = time.monotonic() + _WITHIN_S
-        while not found():
-            self.assertLess(time.monotonic(), end)
-            time.sleep(0.01)
-
-    def assert_killed(self, ended: _Ended, task: str, function: str) -> None:
-        """That the watchdog killed the process, and reported the line that calls `holds` or `sleep` there."""
-        self.assertEqual(ended.code, -signal.SIGKILL, ended.err)
-        found = re.search(r"\.TaskTimeout: A try of task \"(\w+)\" blocked .* It was at script\.py:(\d+)\.", ended.err)
-        assert found is not None, ended.err
-        self.assertEqual(found[1], task)
-        self.assertIn(f'  File "script.py", line {found[2]}, in {function}\n', ended.err)
-        self.assertNotIn("towpath/_internal/engine", ended.err)
-
-
-class Blocked(_Flows):
+class Blocked(Flows):
     def test_a_task_in_the_main_thread_that_holds_the_interpreter_is_killed(self) -> None:
         ended = self.run_script("""
 @task(timeout=0.2, timeout_grace=0.1, retries=5)
@@ -209,205 +116,79 @@ def body():
         self.assert_killed(ended, "stuck", "holds")
 
 
-@unittest.skipUnless(_IS_LINUX, "reads /proc")
-class Alive(_Flows):
-    def test_a_flow_without_time_limits_starts_nothing(self) -> None:
-        ended = self.run_script("""
-@task
-def one():
-    say("children", children(), "subprocess" in sys.modules)
+class _Gateway(socketserver.ThreadingUnixStreamServer):
+    """A worker's gateway that is away at first, and still takes records of the process while the guard asks."""
 
-@flow
-def body():
-    one()
-""")
-        # The script itself imports subprocess; the guard would be a child.
-        self.assertIn("children [] True", ended.out)
+    daemon_threads = True
 
-    def test_tasks_that_end_in_time_or_handle_their_limit_leave_the_process_alone(self) -> None:
-        ended = self.run_script("""
-@task(timeout=0.1, timeout_grace=0.1)
-def deaf():
-    end = time.monotonic() + 3
-    while time.monotonic() < end:
-        try:
-            time.sleep(end - time.monotonic())
-        except TaskTimeout:
-            pass
+    def __init__(self, path: str) -> None:
+        super().__init__(path, _Handler)
+        # The last but two is what the process sent before it was stopped. Then come the copies of what it had not sent.
+        self.acked = [None, 5, 7, 7, 7, 9, 9]
+        self.records: list[Any] = []
 
-@task(timeout=0.1, timeout_grace=0.1)
-def thread():
-    time.sleep(3)
 
-@task(timeout=0.1, timeout_grace=0.1)
-async def coroutine():
-    while True:
-        try:
-            await asyncio.sleep(600)
-        except asyncio.CancelledError:
-            pass
+class _Handler(BaseHTTPRequestHandler):
+    server: _Gateway
 
-@task(timeout=30)
-def quick(x):
-    return x
+    def do_GET(self) -> None:
+        acked = self.server.acked.pop(0)
+        self._answer(503 if acked is None else 200, {"acked": acked})
 
-@flow
-async def waits():
-    for call in (coroutine(), thread.aio()):
-        try:
-            await call
-        except TaskTimeout:
-            say("left")
-    await asyncio.sleep(2)
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.records += [json.loads(line) for line in body.splitlines()]
+        self._answer(200, {"acked": 9})
 
-@flow
-def body():
-    quick.map(range(50)).results()
-    for call in (deaf, thread.submit().result):
-        try:
-            call()
-        except TaskTimeout:
-            say("over")
-    time.sleep(2)
-    say("children", len(children()))
+    def _answer(self, status: int, body: Any) -> None:
+        data = json.dumps(body).encode()
+        assert self.headers["Authorization"] == "Bearer secret"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
-if __name__ == "__main__":
-    waits()
-    say("closed", children())
-""")
-        self.assertEqual(ended.code, 0, ended.err)
-        self.assertEqual([ended.out.count(word) for word in ("left\n", "over\n")], [2, 2], ended.out)
-        self.assertIn("closed []", ended.out)
-        self.assertIn("children 1", ended.out)
+    def log_message(self, format: str, *args: Any) -> None:
+        """Prints nothing."""
 
-    def test_a_process_that_was_suspended_gets_its_grace_again(self) -> None:
-        process = self.start("""
-@task(timeout=0.3, timeout_grace=0.1)
-def sleeps():
-    say("began")
-    time.sleep(600)
 
-@flow
-def body():
-    try:
-        sleeps()
-    except TaskTimeout:
-        say("interrupted")
-""")
-        self.line(process, "began")
-        process.send_signal(signal.SIGSTOP)
-        # Longer than the time limit, the grace and the second look together.
-        select.select([], [], [], 3)
-        process.send_signal(signal.SIGCONT)
-        ended = _Ended(process)
-        self.assertEqual((ended.code, "interrupted" in ended.out), (0, True), ended.err)
-
-    def test_a_task_that_ends_while_it_is_judged_goes_on(self) -> None:
-        # The script takes the stack itself, so it knows when the guard has decided.
-        ended = self.run_script("""
+class Reports(Flows):
+    def test_the_report_follows_the_last_record_and_waits_for_a_worker_that_is_away(self) -> None:
+        Path(self.folder, "token").write_text("secret", encoding="ascii")
+        with _Gateway(f"{self.folder}/gateway") as gateway:
+            threading.Thread(target=gateway.serve_forever, daemon=True).start()
+            self.addCleanup(gateway.shutdown)
+            ended = self.run_script("""
+from towpath._internal.gateway.http import Address
+from towpath._internal.gateway.sender import Sender
 from towpath._internal.watchdog.watchdog import Watchdog, WatchedTry
 
 @flow
 def body():
-    watchdog = Watchdog(None)
-    watched = watchdog.watch(WatchedTry("stuck", "stuck", 1, 100, 100))
-    decided, write = os.pipe()
-    faulthandler.register(watchdog._guard._signal, file=write)
-    os.read(decided, 1)
-    watched.end()
-    # The guard suspends the process, finds that the try has ended, and lets it go on.
-    time.sleep(4)
-    watchdog.close()
-    say("alive", children())
-""")
-        self.assertEqual(ended.code, 0, ended.err)
-        self.assertIn("alive []", ended.out)
-
-    def test_another_guard_starts_when_somebody_has_killed_the_first(self) -> None:
-        ended = self.run_script("""
-@task(timeout=60)
-def one():
-    return children()
-
-@task(timeout=0.2, timeout_grace=0.1)
-def stuck():
+    sender = Sender(Address("nowhere", "token"), 6, lambda error: None)
+    watchdog = Watchdog(Address("gateway", "token"), sender)
+    sender.post({"type": "first"})
+    sender.post({"type": "second"})
+    watchdog.watch(WatchedTry("outer/stuck:k", "stuck", 2, 100, 50))
+    sender.post({"type": "third"})
     holds()
-
-@flow
-def body():
-    [guard] = one()
-    os.kill(guard, signal.SIGKILL)
-    until(lambda: open(f"/proc/{guard}/stat").read().rpartition(")")[2].split()[0] == "Z")
-    stuck()
 """)
-        self.assert_killed(ended, "stuck", "holds")
-
-
-@unittest.skipUnless(_IS_LINUX, "reads /proc")
-class Leaks(_Flows):
-    def test_it_ends_with_the_process_even_if_a_forked_child_lives_on(self) -> None:
-        process = self.start("""
-@task(timeout=600)
-def forks():
-    forked = os.fork()
-    if forked == 0:
-        time.sleep(600)
-    [guard] = [one for one in children() if one != forked]
-    say("pids", forked, guard)
-    time.sleep(600)
-
-@flow
-def body():
-    forks()
-""")
-        forked, guard = map(int, self.line(process, "pids").split())
-        self.addCleanup(os.kill, forked, signal.SIGKILL)
-        self.assertFalse(_is_gone(guard))
-        process.kill()
-        self.until(lambda: _is_gone(guard))
-        self.assertFalse(_is_gone(forked))
-
-    def test_it_keeps_no_file_of_the_flow_open_and_no_signal_to_the_group_reaches_it(self) -> None:
-        ended = self.run_script("""
-@task(timeout=60)
-def one():
-    [guard] = children()
-    mine = {os.readlink(f"/proc/self/fd/{fd}") for fd in (3, listening.fileno())}
-    files = os.listdir(f"/proc/{guard}/fd")
-    theirs = {os.readlink(f"/proc/{guard}/fd/{fd}") for fd in files}
-    say("shared", mine & theirs, os.readlink(f"/proc/{guard}/cwd"), os.getpgid(guard) == guard)
-
-@flow
-def body():
-    one()
-
-os.dup2(os.open(__file__, os.O_RDONLY), 3, inheritable=True)
-listening = socket.socket()
-listening.set_inheritable(True)
-listening.listen()
-""")
-        self.assertIn("shared set() / True", ended.out, ended.err)
-
-    def test_subprocesses_and_processes_of_tasks_work_beside_it(self) -> None:
-        ended = self.run_script("""
-@task(runs_in="process", timeout=60)
-def away(x):
-    return x + 1
-
-@task(timeout=60)
-def runs():
-    forked = os.fork()
-    if forked == 0:
-        os._exit(7)
-    _, status = os.waitpid(forked, 0)
-    done = subprocess.run([sys.executable, "-c", "import os; print(len(os.listdir('/proc/self/fd')))"], capture_output=True)
-    return os.waitstatus_to_exitcode(status), int(done.stdout) <= 4
-
-@flow
-def body():
-    say(runs(), away.map([1, 2]).results(), runs())
-""")
-        self.assertIn("(7, True) [2, 3] (7, True)", ended.out, ended.err)
+        self.assertEqual((ended.code, ended.err), (-signal.SIGKILL, ""))
+        self.assertEqual(gateway.acked, [])
+        *rest, task, outcome = gateway.records
+        # The worker had the first one already.
+        self.assertEqual(rest, [{"seq": 8, "type": "second"}, {"seq": 9, "type": "third"}])
+        error = task.pop("error")
+        self.assertEqual((error["name"], outcome.pop("error")), ("TaskTimeout", error))
+        self.assertRegex(error["message"], r"limit of 100 ms and 50 ms more.* It was at script\.py:\d+\. Give the task")
+        self.assertRegex(error["stack"], r'File "script.py", line \d+, in holds\n    return re\.match')
+        self.assertRegex(task.pop("at"), r"^\d{4}-.*Z$")
+        outcome.pop("at")
+        self.assertEqual(
+            task, {"seq": 10, "type": "task", "path": "outer/stuck:k", "name": "stuck", "tries": 2, "move": "fail"}
+        )
+        end = {"outcome": "failed", "cause": "timeout", "failedBy": ["outer/stuck:k"]}
+        self.assertEqual(outcome, {"seq": 11, "type": "outcome", **end})
 
 
 class Stacks(unittest.TestCase):

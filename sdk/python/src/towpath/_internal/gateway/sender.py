@@ -147,6 +147,15 @@ class Sender:
         """Taken for ever by the thread that sends what nobody waits for."""
         self._pid = os.getpid()
         self._newest_line = _NewestLine()
+        self._copy: Callable[[bytes], None] | None = None
+
+    def copy_to(self, copy: Callable[[bytes], None]) -> None:
+        """Gives each record to a function too, first those that the gateway does not hold yet. It must not wait for a caller
+        of this object."""
+        with self._lock:
+            for _, line in self._kept:
+                copy(line)
+            self._copy = copy
 
     def post(self, record: Record) -> None:
         """Adds a record. It waits while there are too many. @raises GatewayRefused"""
@@ -212,6 +221,8 @@ class Sender:
             self._seq += 1
             self._kept.append((self._seq, line))
             self._bytes += len(line) + 1
+            if self._copy is not None:
+                self._copy(line)
             if awaited:
                 self._awaited.add(self._seq)
             return self._seq

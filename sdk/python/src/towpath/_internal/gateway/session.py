@@ -63,8 +63,8 @@ class Session:
         self._poll: Connection | None = None
         self.cancel = Cancel()
         self.context: Mapping[str, Any] = self._ask("GET", "/context") if context is None else context
-        self.watchdog = Watchdog(address)
         self.sender = Sender(address, self.context["acked"], self.cancel.abort)
+        self.watchdog = Watchdog(address, self.sender)
 
     def host(self) -> Host:
         """The environment of the run."""

@@ -1,7 +1,8 @@
 """The program of the watchdog: a child process of a flow's process, which it kills when a task blocks it.
 
 It gets lines of JSON by a pipe: `{"id", "at", "graceS", "thread", "report"}` watches a try until a time of the monotonic
-clock, `{"id"}` ends that. It ends with the flow's process, whatever ends that.
+clock, `{"id"}` ends that, and `{"seq", ...}` is a copy of a record that the worker may not have yet. It ends with the flow's
+process, whatever ends that.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ _STOP_S = 2.0
 _REPORT_S = 60.0
 """How long the worker may be away before the process is killed without a report."""
 _REPORT_PAUSE_S = 0.25
+_COPIES_MAX = 2000
+"""Copies of records that are kept. The worker gets a record within some milliseconds, unless the process is blocked."""
+_COPIES_BYTES_MAX = 8 * 1024 * 1024
+_BATCH_BYTES_MAX = 512 * 1024
+_COPY = b'{"seq":'
 
 
 @dataclass
@@ -58,18 +64,19 @@ class _Flow:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.fd: int | None = None
-        try:
-            # It tells the end at once, even where a forked child of the author keeps the pipe open.
-            self.fd = os.pidfd_open(pid)
-        except (AttributeError, OSError):
-            pass
+        if sys.platform == "linux":
+            try:
+                # It tells the end at once, even where a forked child of the author keeps the pipe open.
+                self.fd = os.pidfd_open(pid)
+            except OSError:
+                pass
 
     def is_there(self) -> bool:
         return os.getppid() == self.pid
 
     def send(self, number: int) -> None:
         try:
-            if self.fd is not None:
+            if sys.platform == "linux" and self.fd is not None:
                 signal.pidfd_send_signal(self.fd, number)
             elif self.is_there():
                 os.kill(self.pid, number)
@@ -123,6 +130,8 @@ class Guard:
         self._address = None if told["socket"] is None else Address(told["socket"], told["tokenFile"])
         self._tries: dict[int, _Try] = {}
         self._rest = b""
+        self._copies: dict[int, bytes] = {}
+        self._copied_bytes = 0
         # Without an event it reports only that the pipe was closed.
         self._closed = select.poll()
         self._closed.register(self._control, 0)
@@ -159,8 +168,17 @@ class Guard:
                 return False
             *lines, self._rest = (self._rest + data).split(b"\n")
             for line in lines:
-                self._note(json.loads(line))
+                if line.startswith(_COPY):
+                    self._keep(line)
+                else:
+                    self._note(json.loads(line))
         return True
+
+    def _keep(self, line: bytes) -> None:
+        self._copies[int(line[len(_COPY) : line.index(b",")])] = line
+        self._copied_bytes += len(line)
+        while len(self._copies) > _COPIES_MAX or self._copied_bytes > _COPIES_BYTES_MAX:
+            self._copied_bytes -= len(self._copies.pop(next(iter(self._copies))))
 
     def _note(self, message: Mapping[str, Any]) -> None:
         if "at" in message:
@@ -251,18 +269,28 @@ class Guard:
             acked = self._acked()
             # What the process sent last may still be on its way.
             time.sleep(_GATHER_S)
-            if acked is not None and acked == self._acked() and self._has_sent(acked, records):
-                return
-            time.sleep(_REPORT_PAUSE_S)
+            if acked is not None and acked == self._acked():
+                rest = self._after(acked)
+                if self._has_sent(rest or [_line(acked + at, one) for at, one in enumerate(records, 1)]) and not rest:
+                    return
+            else:
+                time.sleep(_REPORT_PAUSE_S)
+
+    def _after(self, acked: int) -> list[bytes]:
+        """The next records that the process has made and the worker does not have, such as the last lines of the log."""
+        lines: list[bytes] = []
+        size = 0
+        while (line := self._copies.get(acked + 1 + len(lines))) is not None and size + len(line) < _BATCH_BYTES_MAX:
+            lines.append(line)
+            size += len(line)
+        return lines
 
     def _acked(self) -> int | None:
         answer = self._ask("GET", "/context", None)
         return None if answer is None else answer.get("acked")
 
-    def _has_sent(self, acked: int, records: tuple[Mapping[str, Any], ...]) -> bool:
-        lines = [json.dumps({"seq": acked + at, **one}) for at, one in enumerate(records, 1)]
-        answer = self._ask("POST", "/records", ("\n".join(lines) + "\n").encode("ascii"))
-        return answer is not None
+    def _has_sent(self, lines: list[bytes]) -> bool:
+        return self._ask("POST", "/records", b"\n".join(lines) + b"\n") is not None
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Mapping[str, Any] | None:
         """The answer of the worker. None if it is away or refuses."""
@@ -277,6 +305,10 @@ class Guard:
         except GatewayAway:
             return None
         return answer.body if answer.is_ok and isinstance(answer.body, Mapping) else None
+
+
+def _line(seq: int, record: Mapping[str, Any]) -> bytes:
+    return json.dumps({"seq": seq, **record}).encode("ascii")
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from ..problem import TaskTimeout
 
 if TYPE_CHECKING:
     from ..gateway.http import Address
+    from ..gateway.sender import Sender
 
 _STARTS_MAX = 3
 """How often a guard that somebody has killed is started again."""
@@ -170,12 +171,15 @@ class Watchdog:
     """The watchdog of a process. Its guard starts with the first watched try, so flows without time limits do not pay for
     it. Safe for several threads. Not on Windows: there, nothing is watched."""
 
-    def __init__(self, address: Address | None) -> None:
+    def __init__(self, address: Address | None, sender: Sender | None = None) -> None:
         """
         Args:
             address: the gateway for the report. None: it is printed.
+            sender: the records of the process. The guard gets a copy of each, because a process that is blocked cannot send
+                what it has not sent yet.
         """
         self._address = address
+        self._sender = sender
         self._guard: _Guard | None = None
         self._starts = 0
         self._numbers = count(1)
@@ -245,7 +249,13 @@ class Watchdog:
             return False
         # First, so that what a handler of a signal adds meanwhile is after what it ends.
         self._lines.extendleft(list(self._live.values()))
+        if self._sender is not None:
+            self._sender.copy_to(self._copy)
         return True
+
+    def _copy(self, line: bytes) -> None:
+        self._lines.append(line + b"\n")
+        self._write_rest()
 
     def _write_rest(self) -> None:
         """Writes what a handler of a signal has added meanwhile."""

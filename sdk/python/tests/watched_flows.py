@@ -1,0 +1,109 @@
+"""Flows in processes of their own, for tests of the watchdog."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+from typing import Any
+
+_SOURCES = str(Path(__file__).resolve().parents[1] / "src")
+IS_LINUX = sys.platform == "linux"
+_WITHIN_S = 60.0
+
+_HEAD = """
+import asyncio, ctypes, faulthandler, os, re, signal, socket, subprocess, sys, threading, time
+from towpath import TaskTimeout, flow, task
+
+def holds():
+    return re.match(r"(a+)+$", "a" * 40 + "b")
+
+def say(*what):
+    print(*what, flush=True)
+
+def children():
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return [int(pid) for pid in file.read().split()]
+
+def until(found, within_s=60):
+    end = time.monotonic() + within_s
+    while not found():
+        if time.monotonic() > end:
+            raise AssertionError("not in time")
+        time.sleep(0.01)
+"""
+_FOOT = """
+if __name__ == "__main__":
+    body.run_main()
+"""
+
+
+class Ended:
+    """How a process has ended, and what it printed."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        out, err = process.communicate(timeout=_WITHIN_S)
+        self.code, self.out, self.err = process.returncode, out, err
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+class Flows(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def start(self, body: str) -> subprocess.Popen[str]:
+        """Starts a script whose flow is `body`."""
+        Path(self.folder, "script.py").write_text(_HEAD + body + _FOOT, encoding="utf-8")
+        process = subprocess.Popen(
+            [sys.executable, "-B", "script.py"],
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": _SOURCES},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(process.__exit__, None, None, None)
+        self.addCleanup(process.kill)
+        return process
+
+    def run_script(self, body: str) -> Ended:
+        return Ended(self.start(body))
+
+    def line(self, process: subprocess.Popen[str], start: str) -> str:
+        """The rest of the first line of the output that begins with a text."""
+        assert process.stdout is not None
+        while line := process.stdout.readline():
+            if line.startswith(start):
+                return line[len(start) :].strip()
+        raise AssertionError(f"no line {start}")
+
+    def until(self, found: Any) -> None:
+        end = time.monotonic() + _WITHIN_S
+        while not found():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
+
+    def assert_killed(self, ended: Ended, task: str, function: str) -> None:
+        """That the watchdog killed the process, and reported the line that calls `holds` or `sleep` there."""
+        self.assertEqual(ended.code, -signal.SIGKILL, ended.err)
+        found = re.search(r"\.TaskTimeout: A try of task \"(\w+)\" blocked .* It was at script\.py:(\d+)\.", ended.err)
+        assert found is not None, ended.err
+        self.assertEqual(found[1], task)
+        self.assertIn(f'  File "script.py", line {found[2]}, in {function}\n', ended.err)
+        self.assertNotIn("towpath/_internal/engine", ended.err)
