@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import unittest
 
+from towpath import flow, task
 from towpath._internal.checkpoint.earlier import EarlierResults
 from towpath._internal.engine.failures import Failures
+from towpath.test import run_flow
 
 from .vectors import vectors
 
@@ -51,6 +53,45 @@ class CaughtFailures(unittest.TestCase):
                 elif result is not None and result.holds(version, None, has_input=False):
                     does = "completes"
                 self.assertEqual(does, case["does"])
+
+    def test_a_task_that_passed_a_failure_on_in_its_last_try_fails_in_the_next_attempt(self) -> None:
+        for retries in (0, 1):
+            with self.subTest(retries):
+                self._killed_after_last_try(retries)
+
+    def _killed_after_last_try(self, retries: int) -> None:
+        done: list[str] = []
+        tries = 0
+
+        @task
+        def charge(_source: str) -> None:
+            done.append("charge")
+            raise ValueError("no money")
+
+        @task
+        def note(_error: str) -> None:
+            done.append("note")
+
+        @task(retries=retries, retry_delay=0)
+        def whole() -> None:
+            nonlocal tries
+            tries += 1
+            try:
+                charge("card")
+            except ValueError:
+                if tries > retries:
+                    note("last")
+                raise
+
+        @flow
+        def pay() -> None:
+            whole()
+
+        killed = run_flow(pay, kill_after="note")
+        self.assertEqual(killed.outcome, "killed")
+        tries = 0
+        self.assertEqual(killed.resume().outcome, "failed")
+        self.assertEqual(done, ["charge"] * (retries + 1) + ["note"])
 
 
 if __name__ == "__main__":

@@ -87,6 +87,35 @@ describe("a failure that the flow has dealt with", () => {
     expect(done).toEqual(["charge card", "fallback Declined declined: card"]);
   });
 
+  test.each([0, 1])("fails a task that passed it on in its last try, with %d retries", async (retries) => {
+    const done: string[] = [];
+    const charge = task({ name: "charge" }, async (_from: string) => {
+      done.push("charge");
+      throw new Declined("no money");
+    });
+    const note = task({ name: "note" }, async (_error: string) => void done.push("note"));
+    let tries = 0;
+    const whole = task({ name: "whole", retries, retryDelayMs: 0 }, async () => {
+      tries += 1;
+      try {
+        await charge("card");
+      } catch (error) {
+        if (tries > retries) await note("last");
+        throw error;
+      }
+    });
+    const killed = await testRun(
+      flow({ name: "pay" }, () => whole()),
+      {},
+      { killAfter: "note" },
+    );
+    expect(killed.outcome).toBe("killed");
+    tries = 0;
+    const next = await killed.resume();
+    expect(next).toMatchObject({ outcome: "failed", error: { message: "no money" } });
+    expect(done).toEqual([...Array.from({ length: retries + 1 }, () => "charge"), "note"]);
+  });
+
   test("does not hold for other code, other input, or a task without checkpoint", async () => {
     let version = "1";
     let seen = 0;

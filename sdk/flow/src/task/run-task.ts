@@ -128,7 +128,12 @@ interface Tried<Result> {
   readonly tries: number;
 }
 
-/** Tries until one succeeds or no retry is left. `progress.tries` counts them for the report. */
+/**
+ * Tries until one succeeds or no retry is left. `progress.tries` counts them for the report.
+ *
+ * A try may fail because a call in it repeats a failure of an earlier attempt. In that attempt this task went on to its
+ * next try, so it does so again, at once. It had no next try if no retry was left: the task fails.
+ */
 async function tryRepeatedly<Result>(
   call: TaskCall<Result>,
   progress: { tries: number },
@@ -141,22 +146,20 @@ async function tryRepeatedly<Result>(
     try {
       return { result: await tryWithSlots(call, calls, progress.tries), tries: progress.tries };
     } catch (error) {
-      if (await goesOn(call, progress.tries, error)) again += 1;
-      else if (!isWorthRetrying(call, progress.tries - again, error)) throw error;
+      if (isRepeated(call, error)) {
+        if (again >= (call.options.retries ?? 0)) throw error;
+        again += 1;
+        const retry = { ...draft(call, "retry", progress.tries), error: describeError(error) };
+        await call.scope.run.host.records.post(retry);
+      } else if (!isWorthRetrying(call, progress.tries - again, error)) throw error;
       else await waitForRetry(call, progress.tries, error);
     }
   }
 }
 
-/**
- * Whether a try failed because a call in it repeated a failure of an earlier attempt. In that attempt this task went on
- * to its next try, so it does so again, at once.
- */
-async function goesOn(call: TaskCall<unknown>, tries: number, error: unknown): Promise<boolean> {
-  const { run, signal } = call.scope;
-  if (signal.aborted || !run.failures.takeAgain(error)) return false;
-  await run.host.records.post({ ...draft(call, "retry", tries), error: describeError(error) });
-  return true;
+/** Whether a try failed because a call in it repeated a failure of an earlier attempt. */
+function isRepeated({ scope }: TaskCall<unknown>, error: unknown): boolean {
+  return !scope.signal.aborted && scope.run.failures.takeAgain(error);
 }
 
 /** A try begins once it has its slots. It holds none while it waits for the next try. */

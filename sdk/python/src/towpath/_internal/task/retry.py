@@ -40,7 +40,7 @@ def _base_ms(options: TaskOptions, tries: int, error: BaseException) -> float:
 
 def is_retryable(options: TaskOptions, error: BaseException, tries: int) -> bool:
     """Whether an error allows another try. A cancellation or NonRetryable never does. `retry_on` and `retry_if` must
-    both allow it."""
+    both allow it. NonRetryable and `retry_on` also count for the causes of the error and for the parts of a group."""
     if isinstance(error, Cancelled) or not isinstance(error, Exception):
         return False
     chain = list(every_error(error))

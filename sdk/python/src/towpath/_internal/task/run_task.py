@@ -188,7 +188,12 @@ async def _take_earlier(call: TaskCall, facts: Facts) -> tuple[Any] | None:
 
 
 async def _try_repeatedly(call: TaskCall, tries: list[int]) -> Any:
-    """Tries until one succeeds or no retry is left."""
+    """Tries until one succeeds or no retry is left.
+
+    A try may fail because a call in it repeats a failure of an earlier attempt. In that attempt this task went on to its
+    next try, so it does so again, at once. It had no next try if no retry was left: the task fails.
+    """
+    run = call.scope.run
     calls = CallLedger(call.path)
     again = 0
     while True:
@@ -197,8 +202,11 @@ async def _try_repeatedly(call: TaskCall, tries: list[int]) -> Any:
         try:
             return await _try_with_slots(call, calls, tries[0])
         except BaseException as error:
-            if _goes_on(call, tries[0], error):
+            if _is_repeated(call, error):
+                if again >= call.options.retries:
+                    raise
                 again += 1
+                run.host.records.post(call.record("retry", tries[0], error=describe_error(error)))
             elif not _is_worth_retrying(call, tries[0] - again, error):
                 raise
             else:
@@ -282,14 +290,9 @@ def _runner_of(run: ActiveRun, runs_in: Literal["process"] | Runner) -> OpenRunn
         return run.runners[runs_in]
 
 
-def _goes_on(call: TaskCall, tries: int, error: BaseException) -> bool:
-    """Whether a try failed because a call in it repeated a failure of an earlier attempt. In that attempt this task went
-    on to its next try, so it does so again, at once."""
-    run = call.scope.run
-    if call.scope.cancel.reason is not None or not run.failures.take_again(error):
-        return False
-    run.host.records.post(call.record("retry", tries, error=describe_error(error)))
-    return True
+def _is_repeated(call: TaskCall, error: BaseException) -> bool:
+    """Whether a try failed because a call in it repeated a failure of an earlier attempt."""
+    return call.scope.cancel.reason is None and call.scope.run.failures.take_again(error)
 
 
 def _is_worth_retrying(call: TaskCall, tries: int, error: BaseException) -> bool:
