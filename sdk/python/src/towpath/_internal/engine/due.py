@@ -22,7 +22,9 @@ class Due(NamedTuple):
     schedule: str
     """The schedule's name."""
     at: datetime
+    """When it was due, in UTC."""
     interval: Interval
+    """From the previous due time (`start`) up to this one (`end`), which does not belong to it."""
 
 
 def due_of(told: Mapping[str, Any] | None) -> Due | None:

@@ -89,15 +89,23 @@ class Facts:
     """What a flow can read about its run."""
 
     run_id: str
+    """The run's id."""
     attempt_id: str
+    """The attempt's id."""
     attempt: int
+    """Ordinal of the attempt, from 1."""
     workspace_id: str
+    """The id of the workspace."""
     deployment: str
+    """The name of the deployment, with its stage."""
     version: int
+    """The version of the deployment."""
     scheduled_at: str
+    """When the attempt was to start, as `2026-01-31T09:00:00.000Z`."""
     due: Due | None = None
     """The due time of a scheduled run and its data interval; None if the run is not scheduled."""
     control_plane: str = ""
+    """The address of the control plane. Empty without a worker."""
 
 
 @dataclass(frozen=True)

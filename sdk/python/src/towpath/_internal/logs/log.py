@@ -56,15 +56,19 @@ class Logger:
     """Writes lines to the run's log. `print` and `logging` go there too."""
 
     def debug(self, *parts: Any) -> None:
+        """Writes a line of the level `debug`: the parts as text, separated by spaces. An error is written with its stack."""
         write("debug", _text_of(parts))
 
     def info(self, *parts: Any) -> None:
+        """Writes a line of the level `info`."""
         write("info", _text_of(parts))
 
     def warning(self, *parts: Any) -> None:
+        """Writes a line of the level `warn`."""
         write("warn", _text_of(parts))
 
     def error(self, *parts: Any) -> None:
+        """Writes a line of the level `error`."""
         write("error", _text_of(parts))
 
 

@@ -30,15 +30,18 @@ class TaskOptions:
     """Options of a task. `with_options` overrides them for a call."""
 
     name: str
+    """The task's name in runs: 1 to 200 characters. Default: the function's name."""
     retries: int = 0
     """Tries after the first one."""
     retry_delay: RetryDelay | None = None
-    """Default: half a second, doubled by each retry up to 30 s."""
+    """The delay before a retry: a duration, a list whose last entry repeats, or a function of the number of tries and the error
+    that returns seconds. Default: half a second, doubled by each retry up to 30 s."""
     retry_jitter: float | None = None
     """Spreads each delay by up to this fraction of it. Default: 0.2; 0 where a delay is given."""
     retry_on: ErrorClasses | None = None
     """Classes of errors to retry. Default: every Exception but NonRetryable."""
     retry_if: Callable[[BaseException, int], bool] | None = None
+    """A function of the error and the number of tries. It decides about errors that `retry_on` allows."""
     timeout: Duration | None = None
     """Time limit of one try."""
     timeout_grace: Duration = 2
@@ -78,7 +81,9 @@ class TaskOptions:
     With `process`, the function is at the top of its module, arguments and result are data that pickle can copy, and the
     function cannot call tasks. Logs, artifacts, `keep`, `kept` and secrets work."""
     on_retry: Callable[..., Any] | None = None
+    """Called after a try that has failed and is retried, with the error and the number of tries."""
     on_failure: Callable[..., Any] | None = None
+    """Called after the last try has failed, with the error and the number of tries."""
 
     def __post_init__(self) -> None:
         _check_name(self.name)

@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { runWith, venvWith } from "./venv.ts";
 
 const PACKAGE = fileURLToPath(new URL("../../sdk/python/src/towpath", import.meta.url));
-const TYPES = fileURLToPath(new URL("../../sdk/python/tests/types", import.meta.url));
+const TYPES = fileURLToPath(new URL("../../sdk/python/tests/type_checked", import.meta.url));
 /** The type checkers, and the libraries that a type checker must know. Those of clusters are large, and only imported. */
 const PACKAGES = ["basedpyright", "ipykernel", "mypy", "nbclient", "nbformat", "typing-extensions"];
 /** The oldest Python that the package supports. */
