@@ -27,6 +27,8 @@ export interface StoreConfig {
     readonly secretAccessKey: SecretSource;
     readonly sessionToken: SecretSource | null;
   } | null;
+  /** Secrets from which the keys of pickled values are derived. The first one signs. Missing: pickle is not used. */
+  readonly keys?: readonly SecretSource[];
 }
 
 /** Where a secret's value comes from. */
@@ -298,12 +300,13 @@ function storeConfig(
     faults: string[];
   },
 ): StoreConfig {
-  const { root, ...more } = settings;
+  const { root, keys: given, ...more } = settings;
+  const keys = given === undefined ? {} : { keys: given.map((key) => secretSource(key, args.folder)) };
   if (!root.startsWith("s3://")) {
     const [stray] = Object.keys(more);
     if (stray !== undefined)
       args.faults.push(`${args.at}.${stray}: only a store in a bucket (s3://bucket/prefix) has one.`);
-    return { root: storeRoot(root, args), s3: null };
+    return { root: storeRoot(root, args), s3: null, ...keys };
   }
   if (!BUCKET.test(root))
     args.faults.push(`${args.at}.root: write s3://bucket/prefix, with the bucket's name in lower case.`);
@@ -311,6 +314,7 @@ function storeConfig(
     given === undefined ? { env } : secretSource(given, args.folder);
   const token = args.environment.AWS_SESSION_TOKEN ? { env: "AWS_SESSION_TOKEN" } : null;
   return {
+    ...keys,
     root: root.replace(/\/+$/, ""),
     s3: {
       endpoint: more.endpoint ?? null,

@@ -59,6 +59,7 @@ export const StoreShape = z.strictObject({
   accessKeyId: SecretSourceShape.optional(),
   secretAccessKey: SecretSourceShape.optional(),
   sessionToken: SecretSourceShape.optional(),
+  keys: z.array(SecretSourceShape).min(1).max(8).optional(),
 });
 
 /** The smallest limit on a lane of the journal, bytes. */
@@ -119,7 +120,9 @@ export const Settings = z.strictObject({
     .record(Name, RegistryShape)
     .default({})
     .describe("Code registries, by the names that specs use. The worker fetches code only from these."),
-  store: StoreShape.describe("Where flows save values and checkpoints: a folder, or an S3 bucket."),
+  store: StoreShape.describe(
+    'Where flows save values and checkpoints: a folder, or an S3 bucket. `keys` are secrets of at least 32 bytes, each `{"file": PATH}` or `{"env": NAME}`: deployments that allow pickle need them. The first one signs, and values of the others stay readable.',
+  ),
   stores: z
     .record(Name, StoreShape)
     .default({})

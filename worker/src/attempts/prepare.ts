@@ -33,7 +33,7 @@ import type { StoredAttempt } from "./attempt-store.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { isOver } from "./phases.ts";
-import { resolveStore } from "./store-access.ts";
+import { storeOfSpec } from "./store-access.ts";
 
 /** What an attempt needs before it may be started. */
 export interface Prepared {
@@ -69,7 +69,7 @@ export async function prepareAttempt(
   deps.allot(claimed, computeOf(spec, assignment.trigger));
   await keepEnvironment(deps, claimed, spec);
   const secrets = await deps.secrets.resolve(spec.secrets.map(({ name }) => name));
-  const { store, secrets: ofStore } = await resolveStore(deps.config, spec.store);
+  const { store, secrets: ofStore } = await storeOfSpec(deps.config, spec);
   const redactor = createRedactor(new Map([...secrets, ...ofStore]));
   let bringing: Promise<BroughtCode> | undefined;
   const code = () => {

@@ -15,7 +15,7 @@ import { bringCode, interpreterOf, keepEnvironment, type Prepared, secretDigests
 import { isTerminated } from "./spool.ts";
 import { readHistory } from "./spool-records.ts";
 import { heldProcess, watchLinger } from "./stop.ts";
-import { resolveStore } from "./store-access.ts";
+import { storeOfSpec } from "./store-access.ts";
 
 /**
  * The lease of an attempt after a restart, milliseconds. It is unknown how long the worker was away, so this is
@@ -113,7 +113,7 @@ export async function adopt(
   await claimed.spool();
   deps.wake.report();
   // Credentials that are not known could not be redacted.
-  const access = await resolveStore(deps.config, stored.spec.store).catch(() => null);
+  const access = await storeOfSpec(deps.config, stored.spec).catch(() => null);
   const secrets = access && (await secretsAsBefore(deps, stored));
   const code = bringCode(deps, claimed, stored.spec.code).catch(() => ({ dir: "", cached: false }));
   // It may be gone, and so may its interpreter: the process runs on all the same.

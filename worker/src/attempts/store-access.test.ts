@@ -1,9 +1,10 @@
+import { createHmac } from "node:crypto";
 import { mkdtempDisposable, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { expect, test } from "vitest";
-import { resolveStore, storeMarks } from "./store-access.ts";
+import { describe, expect, test } from "vitest";
+import { resolveStore, storeMarks, storeOfSpec } from "./store-access.ts";
 
 const s3 = {
   endpoint: "https://store.example.org",
@@ -70,4 +71,66 @@ test("stores are told apart by name, those that cannot be reached left out", asy
   });
   expect(Object.keys(marks)).toEqual(["default", "b"]);
   expect(marks.default?.id).not.toBe(marks.b?.id);
+});
+
+describe("the keys of pickled values", () => {
+  const KEY = "0123456789abcdef0123456789abcdef";
+  const OLD = "an older key with more than 32 bytes in it";
+  const environment = { KEY, OLD, SHORT: KEY.slice(1) };
+  const python = { kind: "python", module: "train.py", function: "train" } as const;
+  const spec = {
+    workspaceId: "0190a6e0-0000-7000-8000-000000000001",
+    deployment: "train",
+    stage: null,
+    store: null,
+    entry: { ...python, codecs: ["pickle" as const] },
+  };
+  const config = (...names: string[]) => ({
+    store: { root: "file:///srv", s3: null, keys: names.map((env) => ({ env })) },
+    stores: {},
+    environment,
+  });
+
+  test("are derived for the deployment, in the order of the configuration, and are secrets with their origin", async () => {
+    const { store, secrets } = await storeOfSpec(config("KEY", "OLD"), spec);
+    // Made by hand: HMAC-SHA-256 with the key, of ["towpath-pickle","<workspace>","train"].
+    const derived = createHmac("sha256", KEY)
+      .update('["towpath-pickle","0190a6e0-0000-7000-8000-000000000001","train"]')
+      .digest("base64url");
+    expect(store.pickleKeys).toHaveLength(2);
+    expect(store.pickleKeys?.[0]).toBe(derived);
+    expect([...secrets.values()].sort()).toEqual([KEY, OLD, ...(store.pickleKeys ?? [])].sort());
+    expect(JSON.stringify(store)).not.toContain(KEY);
+  });
+
+  test("differ between deployments, stages and workspaces", async () => {
+    const others = [
+      spec,
+      { ...spec, deployment: "score" },
+      { ...spec, stage: "prod" },
+      { ...spec, workspaceId: "0190a6e0-0000-7000-8000-000000000002" },
+    ];
+    const found = await Promise.all(others.map(async (one) => await storeOfSpec(config("KEY"), one)));
+    expect(new Set(found.map(({ store }) => store.pickleKeys?.[0])).size).toBe(others.length);
+  });
+
+  test("are not given to a deployment that does not allow pickle", async () => {
+    for (const entry of [
+      python,
+      { ...python, codecs: [] },
+      { kind: "command" as const, argv: ["python3"] },
+    ]) {
+      const { store, secrets } = await storeOfSpec(config("KEY"), { ...spec, entry });
+      expect([store, secrets.size]).toEqual([{ root: "file:///srv" }, 0]);
+    }
+  });
+
+  test("are none if the store has no key", async () => {
+    expect((await storeOfSpec(config(), spec)).store.pickleKeys).toEqual([]);
+  });
+
+  test("are refused if a store key is missing or shorter than 32 bytes", async () => {
+    await expect(storeOfSpec(config("NONE"), spec)).rejects.toThrow("The store's key is missing");
+    await expect(storeOfSpec(config("KEY", "SHORT"), spec)).rejects.toThrow("shorter than 32 bytes");
+  });
 });

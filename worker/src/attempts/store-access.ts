@@ -1,6 +1,7 @@
-import type { Context, StoreMark } from "@towpath/contract";
-import type { WorkerConfig } from "../config.ts";
-import { readSecret } from "../secrets/index.ts";
+import { createHmac } from "node:crypto";
+import { type Context, deploymentNameOf, type Spec, type StoreMark } from "@towpath/contract";
+import type { StoreConfig, WorkerConfig } from "../config.ts";
+import { readSecret, SecretUnavailable } from "../secrets/index.ts";
 import { markOf } from "../store/mark.ts";
 
 /** The parts of the configuration that name stores. */
@@ -24,6 +25,56 @@ function storeNamed(config: Ground, name: string | null): WorkerConfig["store"] 
   throw new StoreUnknown(
     `This worker has no store called "${name}". Add it under "stores" in the worker's configuration.`,
   );
+}
+
+/** A shorter key could be guessed. */
+const KEY_BYTES_MIN = 32;
+
+/**
+ * The keys of one deployment's pickled values. An attempt gets only these, so that its code cannot sign values of another
+ * deployment.
+ * @throws SecretUnavailable when a key is missing or too short.
+ */
+async function pickleKeys(
+  config: Ground,
+  args: { store: StoreConfig; spec: KeyOwner },
+): Promise<{ keys: string[]; secrets: ReadonlyMap<string, string> }> {
+  const { store, spec } = args;
+  const secrets = new Map<string, string>();
+  const keys: string[] = [];
+  for (const [index, source] of (store.keys ?? []).entries()) {
+    const name = "the store's key";
+    const key = await readSecret(config, { name, source });
+    if (Buffer.byteLength(key) < KEY_BYTES_MIN)
+      throw new SecretUnavailable(
+        `The store's key is shorter than ${KEY_BYTES_MIN} bytes. Make one with \`openssl rand -hex 32\`.`,
+      );
+    const owner = JSON.stringify(["towpath-pickle", spec.workspaceId, deploymentNameOf(spec)]);
+    const derived = createHmac("sha256", key).update(owner).digest("base64url");
+    keys.push(derived);
+    secrets.set(`store-key-${index}`, key).set(`store-pickle-key-${index}`, derived);
+  }
+  return { keys, secrets };
+}
+
+/** Whose keys they are, and whether its author has allowed pickle. */
+type KeyOwner = Pick<Spec, "workspaceId" | "deployment" | "stage" | "entry">;
+
+/**
+ * Resolves the store of a verified spec, with the keys of pickled values if the spec allows them.
+ * @throws as `resolveStore`; SecretUnavailable when a store key is missing or too short.
+ */
+export async function storeOfSpec(
+  config: Ground,
+  spec: KeyOwner & Pick<Spec, "store">,
+): Promise<StoreAccess> {
+  const access = await resolveStore(config, spec.store);
+  if (spec.entry.kind !== "python" || !spec.entry.codecs?.includes("pickle")) return access;
+  const { keys, secrets } = await pickleKeys(config, { store: storeNamed(config, spec.store), spec });
+  return {
+    store: { ...access.store, pickleKeys: keys },
+    secrets: new Map([...access.secrets, ...secrets]),
+  };
 }
 
 /**

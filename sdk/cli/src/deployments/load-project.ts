@@ -158,7 +158,8 @@ async function entryOf(root: string, one: Deployment, locked: ProjectEnvironment
   const own = one.environment ?? (isPython ? locked?.environment : undefined);
   const environment = own && { environment: own };
   if (one.kind === "command") return { kind: "command", argv: [...one.command], ...environment };
-  return { kind: "python", module: one.module, function: one.function, ...environment };
+  const codecs = one.codecs?.length ? { codecs: one.codecs } : {};
+  return { kind: "python", module: one.module, function: one.function, ...environment, ...codecs };
 }
 
 async function deploymentOf(

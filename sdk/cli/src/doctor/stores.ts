@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { Context } from "@towpath/contract";
 import { openObjects, StoreFault } from "towpath/store";
 import { Failure } from "../failure.ts";
-import { type StoreGround, type StoreSettings, storeOf } from "../store/worker-store.ts";
+import { type StoreGround, type StoreSettings, storeKeysFault, storeOf } from "../store/worker-store.ts";
 import { bad, type Check, checkFolder, good } from "./checks.ts";
 
 /** How long a bucket may take to write and read a few bytes, milliseconds. */
@@ -78,6 +78,18 @@ async function checkStore(ground: StoreGround, looked: Looked): Promise<Check> {
   }
 }
 
+/** Whether deployments may use pickle here. Empty: the store has no key, which only they need. */
+async function checkKeys(ground: StoreGround, { title, at, settings }: Looked): Promise<Check[]> {
+  if (settings.keys.length === 0) return [];
+  const name = `${title} key`;
+  const fault = await storeKeysFault(ground, settings);
+  return [
+    fault === null
+      ? good(name, `${settings.keys.length} for pickle`)
+      : bad(name, fault, `write a key there with \`openssl rand -hex 32\`, or remove it from ${at}.keys`),
+  ];
+}
+
 /** Whether flows can keep values in each store of a worker's configuration. */
 export async function checkStores(
   ground: StoreGround,
@@ -89,5 +101,9 @@ export async function checkStores(
     settings,
   }));
   const all = [{ title: "store", at: "store", settings: args.store }, ...named];
-  return await Promise.all(all.map((looked) => checkStore(ground, looked)));
+  const checks = all.map(async (looked) => [
+    await checkStore(ground, looked),
+    ...(await checkKeys(ground, looked)),
+  ]);
+  return (await Promise.all(checks)).flat();
 }

@@ -55,6 +55,22 @@ test("Paths in a worker's configuration are relative to its folder, and each fau
   expect(faulty).toEqual(["server", "registry local", "secret token"]);
 });
 
+test("Each key of a store is checked, and a store without one needs none", async () => {
+  const good = "k".repeat(32);
+  const keys = (...names: string[]) => ({ store: { ...WHOLE.store, keys: names.map((env) => ({ env })) } });
+  expect((await finds({}))("store key")).toBeUndefined();
+  expect((await finds(keys("A", "B"), { A: good, B: good }))("store key")).toMatchObject({ ok: true });
+  expect((await finds(keys("A", "B"), { A: good }))("store key")).toMatchObject({
+    ok: false,
+    detail: "the variable B is missing or empty",
+  });
+  const short = (await finds({ stores: { other: keys("A").store } }, { A: good.slice(1) }))(
+    "store other key",
+  );
+  expect(short).toMatchObject({ ok: false, detail: "the variable A has fewer than 32 bytes" });
+  expect(short?.fix).toContain("stores.other.keys");
+});
+
 test("A file that is not a worker's configuration is refused", async () => {
   await using folder = await folderWith({ "worker.json": "{}" });
   const failure = await caught(checkWorkerFile(invocation, join(folder.root, "worker.json")));

@@ -19,6 +19,7 @@ export const StoreSettings = z.looseObject({
   accessKeyId: Source.default({ env: "AWS_ACCESS_KEY_ID" }),
   secretAccessKey: Source.default({ env: "AWS_SECRET_ACCESS_KEY" }),
   sessionToken: Source.optional(),
+  keys: z.array(Source).default([]),
 });
 export type StoreSettings = z.output<typeof StoreSettings>;
 const WorkerFile = z.looseObject({
@@ -32,6 +33,22 @@ export interface StoreGround {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The configuration's folder, where relative paths start. */
   readonly folder: string;
+}
+
+/** The bytes that a store key needs. */
+const KEY_BYTES_MIN = 32;
+
+/**
+ * What is wrong with the keys of a store: one is missing or too short. Null: nothing.
+ */
+export async function storeKeysFault(ground: StoreGround, store: StoreSettings): Promise<string | null> {
+  for (const source of store.keys) {
+    const where = "env" in source ? `the variable ${source.env}` : resolve(ground.folder, source.file);
+    const key = await secretOf(ground, source).catch(() => null);
+    if (key === null) return `${where} is missing or empty`;
+    if (Buffer.byteLength(key) < KEY_BYTES_MIN) return `${where} has fewer than ${KEY_BYTES_MIN} bytes`;
+  }
+  return null;
 }
 
 async function secretOf(ground: StoreGround, source: Source): Promise<string> {

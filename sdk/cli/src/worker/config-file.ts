@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
@@ -21,6 +22,8 @@ export interface LocalWorker {
   readonly name: string;
   readonly configFile: string;
   readonly keyFile: string;
+  /** The key from which those of pickled values are derived. */
+  readonly storeKeyFile: string;
   readonly stateDir: string;
 }
 
@@ -31,6 +34,8 @@ export function localWorker(folder: StateFolder, pool: string): LocalWorker {
     name: hostname(),
     configFile: join(home, "worker.json"),
     keyFile: join(home, "worker.key"),
+    // Workers of several pools share a store.
+    storeKeyFile: join(folder.root, "keys", "store.key"),
     stateDir: join(home, "state"),
   };
 }
@@ -57,6 +62,11 @@ async function ensureKey(args: { client: Client; pool: string; worker: LocalWork
     body: { kind: "worker", name: "local-worker", pool: args.pool },
   });
   await writeWhole(args.worker.keyFile, `${created.secret}\n`, 0o600);
+}
+
+async function ensureStoreKey({ storeKeyFile }: LocalWorker): Promise<void> {
+  if ((await readOwnFile(storeKeyFile)) !== null) return;
+  await writeWhole(storeKeyFile, `${randomBytes(32).toString("hex")}\n`, 0o600);
 }
 
 function registriesOf(folder: StateFolder, projects: readonly Project[]): Record<string, unknown> {
@@ -89,10 +99,13 @@ function pythonOf(
 }
 
 /** On one machine each store has its own folder. */
-function storesOf(folder: StateFolder, projects: readonly Project[]): Record<string, { root: string }> {
+function storesOf(
+  folder: StateFolder,
+  { projects, keys }: { projects: readonly Project[]; keys: object },
+): Record<string, { root: string }> {
   const names = [...new Set(projects.flatMap(({ stores }) => stores))];
   const place = (name: string) => pathToFileURL(join(folder.root, "stores", name)).href;
-  return Object.fromEntries(names.map((name) => [name, { root: place(name) }]));
+  return Object.fromEntries(names.map((name) => [name, { root: place(name), ...keys }]));
 }
 
 /**
@@ -114,6 +127,8 @@ export async function writeWorkerConfig(args: {
   const worker = localWorker(folder, pool);
   await mkdir(folder.store, { recursive: true });
   await ensureKey({ client: args.client, pool, worker });
+  await ensureStoreKey(worker);
+  const keys = { keys: [{ file: worker.storeKeyFile }] };
   const config = {
     url,
     key: { file: worker.keyFile },
@@ -124,8 +139,8 @@ export async function writeWorkerConfig(args: {
     stateDir: worker.stateDir,
     trustedKeys: [{ file: folder.signingPublicFile }],
     registries: registriesOf(folder, args.projects),
-    store: { root: pathToFileURL(folder.store).href },
-    stores: storesOf(folder, args.projects),
+    store: { root: pathToFileURL(folder.store).href, ...keys },
+    stores: storesOf(folder, { projects: args.projects, keys }),
     ...pythonOf(args.projects, args.environment),
     drainMs: LOCAL_DRAIN_MS,
     ...(args.startedBy === undefined ? {} : { startedBy: args.startedBy }),

@@ -10,11 +10,17 @@ export function entryText(entry: Entry): string {
 }
 
 /**
- * The Python of an entrypoint as people read it: `3.12, lock 1a2b3c4d` or `interpreter conda-gpu`. Null if nothing says that
- * it is Python.
+ * The Python of an entrypoint as people read it: `3.12, lock 1a2b3c4d` or `interpreter conda-gpu`, and whether it stores
+ * values with pickle. Null if nothing says that it is Python.
  */
 export function pythonText(entry: Entry): string | null {
   if (entry.kind === "flow") return null;
+  const environment = environmentText(entry);
+  const codecs = entry.kind === "python" ? (entry.codecs ?? []) : [];
+  return codecs.length === 0 ? environment : `${environment}, ${codecs.join(" and ")} allowed`;
+}
+
+function environmentText(entry: Exclude<Entry, { kind: "flow" }>): string | null {
   const { environment } = entry;
   if (environment === undefined) return entry.kind === "python" ? "the worker's default interpreter" : null;
   return environment.kind === "interpreter"

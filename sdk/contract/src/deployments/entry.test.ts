@@ -24,6 +24,12 @@ describe("A Python entrypoint", () => {
     expect(pythonText(entry)).toBe("3.12, lock 1a2b3c4d");
   });
 
+  test("may allow pickle, and says so", () => {
+    const entry = Entry.parse({ ...python, environment: lock, codecs: ["pickle"] });
+    expect(entry).toMatchObject({ codecs: ["pickle"] });
+    expect(pythonText(entry)).toBe("3.12, lock 1a2b3c4d, pickle allowed");
+  });
+
   test("may have letters of any language in its function's name", () => {
     expect(Entry.safeParse({ ...python, function: "größe_1" }).success).toBe(true);
   });
@@ -36,6 +42,7 @@ describe("A Python entrypoint", () => {
     "a short digest": { environment: { ...lock, digest: "1a2b" } },
     "requirements outside of the code": { environment: { ...lock, requirements: "/etc/passwd" } },
     "a package that is an option": { environment: { ...lock, build: ["--index-url"] } },
+    "a codec that nobody knows": { codecs: ["marshal"] },
     "an interpreter by its path": { environment: { kind: "interpreter", name: "/usr/bin/python3" } },
   }))
     test(`is refused with ${what}`, () => {

@@ -23,6 +23,14 @@ const PackageName = z
   .max(128)
   .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, "a package name in lower-case letters, digits and single -");
 
+/** Forms of stored values whose reader runs code that the value contains. A deployment must allow each. */
+export const PythonCodecs = z
+  .array(z.enum(["pickle"]))
+  .max(4)
+  .describe(
+    "Forms of stored values whose reader runs code from the value. Workers use one only if it is listed here and they have a store key. Missing: none.",
+  );
+
 /**
  * The Python environment of an entry. `lock`: requirements with hashes in the code, from which the worker builds the
  * environment. `interpreter`: a Python that the worker's configuration names.

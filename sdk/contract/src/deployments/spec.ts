@@ -16,7 +16,7 @@ import {
 import type { Fault } from "../kernel/problems.ts";
 import { Concurrency, LimitUses } from "../limits/limits.ts";
 import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
-import { CodePath, PythonEnvironment, PythonName } from "./python.ts";
+import { CodePath, PythonCodecs, PythonEnvironment, PythonName } from "./python.ts";
 
 /** A cause on the wire. */
 export const CauseName = z.enum(CAUSE_NAMES);
@@ -67,6 +67,7 @@ export const Entry = z.discriminatedUnion("kind", [
     module: CodePath.describe("The Python file, such as `flows/train.py`."),
     function: PythonName.describe("The flow's name at the top of its module."),
     environment: PythonEnvironment.optional().describe("Missing: the worker's default interpreter."),
+    codecs: PythonCodecs.optional(),
   }),
   z.object({
     kind: z.literal("command"),

@@ -56,6 +56,12 @@ export const Context = z.object({
       })
       .optional()
       .describe("The access to a bucket, from the worker's configuration."),
+    pickleKeys: z
+      .array(z.string())
+      .optional()
+      .describe(
+        "Keys of this deployment that prove who wrote a pickled value: derived from the worker's store keys, in base64url. The first one signs. Missing: the signed spec does not allow pickle. Empty: the worker has no store key.",
+      ),
   }),
   resume: z
     .object({

@@ -4,6 +4,7 @@ import {
   LIMIT_USES_MAX,
   LimitUse as LimitUseShape,
   Name,
+  PythonCodecs,
   PythonEnvironment,
   PythonName,
   type ScheduleSettingsInput,
@@ -225,6 +226,11 @@ export interface PythonFlowOptions extends DeploymentOptions {
   readonly dueInput?: boolean;
   /** The Python environment of its runs. @default the worker's default interpreter */
   readonly environment?: z.input<typeof PythonEnvironment>;
+  /**
+   * `["pickle"]` stores results of tasks with pickle if no other form fits. Reading one runs code that the result contains. The
+   * worker needs a store key. @default none
+   */
+  readonly codecs?: z.input<typeof PythonCodecs>;
 }
 
 const Secret = z.union([Name, z.strictObject({ name: Name, env: z.string().optional() })]);
@@ -282,6 +288,7 @@ const PythonFlow = Options.extend({
   parameters: JsonObject.optional(),
   dueInput: z.boolean().default(false),
   environment: PythonEnvironment.optional(),
+  codecs: PythonCodecs.optional(),
 });
 
 /** A valid deployment. */
@@ -299,6 +306,7 @@ export type Deployment = { readonly options: Options; readonly input: StandardSc
       readonly parameters: z.output<typeof JsonObject> | undefined;
       readonly dueInput: boolean;
       readonly environment: PythonEnvironment | undefined;
+      readonly codecs: z.output<typeof PythonCodecs> | undefined;
     }
 );
 
@@ -356,7 +364,7 @@ export function pythonFlow(options: PythonFlowOptions): Deployment {
   const named = { name: nameOfFunction(String(options.function)), ...options };
   const owner = `deployment "${named.name}"`;
   const checked = checkOptions(owner, PythonFlow, withCompute(owner, named));
-  const { module, function: name, parameters, dueInput, environment, compute, ...rest } = checked;
+  const { module, function: name, parameters, dueInput, environment, codecs, compute, ...rest } = checked;
   return {
     kind: "python",
     module,
@@ -364,6 +372,7 @@ export function pythonFlow(options: PythonFlowOptions): Deployment {
     parameters,
     dueInput,
     environment,
+    codecs,
     input: null,
     // Only what was given overrides what the flow declares.
     options: options.compute === undefined ? rest : { ...rest, compute },

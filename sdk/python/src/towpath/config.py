@@ -146,6 +146,9 @@ class DeploymentOptions(CommandOptions, total=False):
 
     name: str
     """Its name in the project, to which a deploy adds the stage. Default: the flow's name."""
+    codecs: Sequence[Literal["pickle"]]
+    """["pickle"] stores results of tasks with pickle if no other form fits. Reading one runs code that the result contains.
+    The worker needs a store key. Default: none."""
 
 
 @dataclass(frozen=True)

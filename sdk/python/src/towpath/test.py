@@ -7,6 +7,7 @@ assert resumed.value == 48 and resumed.executions["load"] == 1
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from ._internal.problem import OutsideOfRun, TowpathError
 from ._internal.resources.resource import AsyncResource, Resource
 from ._internal.store.codec import encode
 from ._internal.store.memory_store import MemoryStore
+from ._internal.store.pickled import Pickles
 from ._internal.store.places import Place
 from ._internal.testing.children import TestChildren, no_child
 from ._internal.testing.jobs import TestJobs
@@ -36,6 +38,7 @@ from ._internal.testing.waits import EXPIRED, TestWaits
 __all__ = ["EXPIRED", "TaskRun", "TestedRun", "run_flow"]
 
 AnyResource = Union[Resource[Any], AsyncResource[Any]]
+_STORE_KEY = os.urandom(32)
 _NIL_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -66,6 +69,7 @@ class _Attempt:
     children: TestChildren
     jobs: OwnJobs
     clock: Clock
+    pickles: Pickles
     earlier: tuple[Mapping[str, Any], ...] = ()
     executions: Mapping[str, int] = field(default_factory=dict)
     asked: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -172,6 +176,7 @@ def run_flow(
     kill_after: KillAfter | None = None,
     clock: str = "fake",
     store: Any = None,
+    codecs: Sequence[str] = (),
 ) -> TestedRun:
     """Runs a flow in this process. It never raises for an error of the flow: look at `outcome` and `error`.
 
@@ -187,6 +192,7 @@ def run_flow(
         due: the due time of a scheduled run.
         kill_after: ends the attempt like `kill -9`, as soon as this many tasks have completed, or the first of this name.
         store: the store of an earlier `TestedRun`, for results that runs share. Default: a new one in memory.
+        codecs: what the deployment allows: `["pickle"]` stores results that only pickle can hold. The key is this process's.
         clock: on the `fake` clock, delays before retries take no time. `system` is the machine's.
     """
     run_id = new_run_id()
@@ -204,6 +210,7 @@ def run_flow(
         children=TestChildren(children or {}),
         jobs=OwnJobs(),
         clock=_FakeClock() if clock == "fake" else SYSTEM_CLOCK,
+        pickles=Pickles([_STORE_KEY] if "pickle" in codecs else None),
     )
     return _tested(made, kill_after)
 
@@ -291,4 +298,5 @@ def _host_of(made: _Attempt, records: list[Mapping[str, Any]], life: Life, suspe
         end_process=suspended,
         settings_of=lambda _: None,
         fakes=made.fakes,
+        pickles=made.pickles,
     )

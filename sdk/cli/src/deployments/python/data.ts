@@ -118,7 +118,7 @@ function checkNames(path: string, table: Table, known: readonly string[]): void 
 const COMMON = deploymentOptionNames()
   .filter((name) => name !== "name")
   .map(pythonName);
-const FLOW_OPTIONS = [...COMMON, "flow", "parameters", "due_input", "interpreter"];
+const FLOW_OPTIONS = [...COMMON, "flow", "parameters", "due_input", "interpreter", "codecs"];
 const COMMAND_OPTIONS = [...COMMON, "command", "parameters", "interpreter"];
 
 /** The JSON Schema of parameters: a table, or a JSON file of the project. */

@@ -80,6 +80,19 @@ describe.skipIf(!hasPython)("a project in Python", LIMIT, () => {
     });
   });
 
+  test("may allow pickle, in data and in code, and the entrypoint says so", async () => {
+    const pickle = { kind: "python", module: "flows/train.py", function: "train_all", codecs: ["pickle"] };
+    const data = DATA.replace('timeout = "30m"', 'codecs = ["pickle"]');
+    await using asData = await pythonProject({ ...TRAIN, "pyproject.toml": data });
+    expect((await load(asData.root)).deployments[0]?.entry).toEqual(pickle);
+    const code = IN_CODE.replace("timeout=timedelta(minutes=30)", 'codecs=["pickle"]');
+    await using asCode = await pythonProject({ ...TRAIN, "towpath_config.py": code });
+    expect((await load(asCode.root)).deployments[0]?.entry).toEqual(pickle);
+    const unknown = data.replace('["pickle"]', '["marshal"]');
+    await using other = await pythonProject({ ...TRAIN, "pyproject.toml": unknown });
+    expect(String(await caught(load(other.root)))).toContain("pyproject.toml is not valid");
+  });
+
   test("is described in code, with flows by reference or by place", async () => {
     await using folder = await pythonProject({ ...TRAIN, "towpath_config.py": IN_CODE });
     const project = await load(folder.root, { stage: "prod" });

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..clock import datetime_of, instant
 from ..problem import InvalidDefinition, NotSerialisable, StoreFault
-from ..store.codec import Ref, encode_result
+from ..store.codec import PICKLE, Ref
 from ..store.named import NamedValue
+from ..store.pickled import Owner
 from ..store.places import safe_part
 from ..task.durations import Duration, ms_of
 from ..task.input_hash import hash_input
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _FOLDER = "cache"
 _KEY_CHARS = 40
+_OWN_CHARS = 16
 _NEXT = "Pass plain data, or set cache=Cache(by=...) to a function that returns a key."
 
 CacheBy = Literal["input", "code"] | Callable[..., str]
@@ -62,12 +64,18 @@ class TaskCache:
 
     def find(self) -> tuple[Any, Ref] | None:
         """The result of an equal earlier call and its ref, unless it has expired or cannot be loaded. It logs which."""
-        store = self._call.scope.run.host.store
-        entry = None if self._cache.refresh else store.find(self._name)
-        if entry is None or self._has_expired(entry):
-            return None
+        host = self._call.scope.run.host
+        names = [self._own_name(), self._name] if host.pickles.is_on else [self._name]
+        for name in [] if self._cache.refresh else names:
+            entry = host.store.find(name)
+            found = None if entry is None or self._has_expired(entry) else self._load(entry)
+            if found is not None:
+                return found
+        return None
+
+    def _load(self, entry: NamedValue) -> tuple[Any, Ref] | None:
         try:
-            value = self._call.scope.run.checkpoints.load(entry.ref, self._call.source)
+            value = self._call.scope.run.checkpoints.load(entry.ref, self._call.source, self._owner())
         except StoreFault as fault:
             self._call.warn(f"runs, because its cached result cannot be loaded: {fault}")
             return None
@@ -77,16 +85,26 @@ class TaskCache:
     def keep(self, value: object) -> None:
         """Stores a result for later calls. A failure is a warning."""
         host = self._call.scope.run.host
-        returns = self._call.scope.run.checkpoints.returns_of(self._call.source)
         try:
+            encoded = self._call.scope.run.checkpoints.encode_with(value, self._call.source, self._owner())
             host.store.save_as(
-                self._name,
-                encode_result(value, "result", returns),
+                self._own_name() if encoded.codec == PICKLE else self._name,
+                encoded,
                 saved_at=instant(host.clock),
                 run_id=host.facts.run_id,
             )
         except (NotSerialisable, StoreFault) as fault:
             self._call.warn(f"could not store its result in the cache: {fault}")
+
+    def _own_name(self) -> str:
+        """Pickled results have a name of their deployment, because another deployment has other keys."""
+        own = hashlib.sha256(self._call.scope.run.host.facts.deployment.encode()).hexdigest()
+        return f"{self._name}-{own[:_OWN_CHARS]}"
+
+    def _owner(self) -> Owner:
+        """What a pickled result belongs to: runs of the deployment share it, like every cached result."""
+        facts = self._call.scope.run.host.facts
+        return ("cache", facts.workspace_id, facts.deployment, self._name)
 
     def _has_expired(self, entry: NamedValue) -> bool:
         if self._cache.expires is None:

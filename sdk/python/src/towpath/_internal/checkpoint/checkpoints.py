@@ -11,7 +11,8 @@ from ..clock import instant
 from ..code.version import code_version_of
 from ..engine.host import Host
 from ..problem import NotSerialisable, StoreFault
-from ..store.codec import Encoded, Ref, encode, encode_result
+from ..store.codec import PICKLE, Encoded, Ref, encode, encode_result
+from ..store.pickled import Owner
 from ..store.places import Place
 from ..store.shapes import lowered, restored, returns_of
 from ..store.unfit import Unfit
@@ -92,7 +93,7 @@ class Checkpoints:
         if found is None or found.ref is None or not self._holds(found, facts):
             return None
         try:
-            value = self.load(found.ref, source)
+            value = self.load(found.ref, source, self._owner(path, facts))
         except StoreFault as fault:
             self.warn(path, f"The result of an earlier attempt cannot be loaded, so the task runs again: {fault}")
             return None
@@ -106,8 +107,17 @@ class Checkpoints:
             return None
         return found.error, self._is_recorded(found)
 
-    def load(self, ref: Ref, source: Callable[..., Any]) -> Any:
-        """The result of a function, with instances of the classes that it returns. @raises StoreFault"""
+    def load(self, ref: Ref, source: Callable[..., Any], owner: Owner | None = None) -> Any:
+        """The result of a function, with instances of the classes that it returns.
+
+        Args:
+            owner: what a pickled result belongs to. None: none is read.
+
+        Raises:
+            StoreFault: if it is not there, was changed or cannot be used.
+        """
+        if ref["codec"] == PICKLE and owner is not None:
+            return self._host.pickles.read(self._host.store.read(ref), owner, ref["uri"])
         value = self._host.store.load(ref)
         try:
             return restored(value, self.returns_of(source))
@@ -124,14 +134,40 @@ class Checkpoints:
             self._returns[source] = found
         return found
 
-    def keep(self, value: object, *, path: str, task: str, required: bool, source: Callable[..., Any]) -> Ref | None:
+    def encode_with(self, value: object, source: Callable[..., Any], owner: Owner | None) -> Encoded:
+        """A result of a function as bytes, with pickle if nothing else can hold it and the deployment allows that.
+
+        Raises:
+            NotSerialisable | RecursionError: if nothing can hold it.
+        """
+        try:
+            return encode_result(value, "result", self.returns_of(source))
+        except (NotSerialisable, RecursionError) as unfit:
+            if owner is None:
+                raise
+            return self._host.pickles.write(value, owner, unfit)
+
+    def keep(
+        self,
+        value: object,
+        *,
+        path: str,
+        task: str,
+        required: bool,
+        source: Callable[..., Any],
+        facts: Facts | None = None,
+    ) -> Ref | None:
         """Stores a result of a function. None if it was not stored, which is one warning per task.
+
+        Args:
+            facts: what a later attempt compares. Without them, the result is not stored with pickle.
 
         Raises:
             NotSerialisable, StoreFault: if it is required.
         """
         try:
-            ref = self._save(encode_result(value, "result", self.returns_of(source)), path, "result")
+            owner = None if facts is None else self._owner(path, facts)
+            ref = self._save(self.encode_with(value, source, owner), path, "result")
         except (NotSerialisable, StoreFault, RecursionError) as error:
             if required:
                 raise
@@ -181,6 +217,13 @@ class Checkpoints:
         """Logs a warning about a call."""
         task = {} if path == "" else {"task": path}
         self._host.records.post({"type": "log", "at": instant(self._host.clock), "level": "warn", "text": text, **task})
+
+    def _owner(self, path: str, facts: Facts) -> Owner:
+        """What the result of a call belongs to. Reruns share their origin, so they can read results of the first run. The
+        attempt is not part of it, because later attempts read the result."""
+        run = self._host.facts
+        origin = self._host.resume.origin
+        return ("result", run.workspace_id, run.deployment, origin, path, facts.code_version, facts.input_hash)
 
     def _save(self, encoded: Encoded, path: str, name: str) -> Ref:
         facts = self._host.facts

@@ -10,6 +10,7 @@ from ..clock import Clock
 from ..resources.stage import staged_settings
 from ..store.codec import Encoded, Ref
 from ..store.named import NamedValue
+from ..store.pickled import NO_PICKLES, Pickles
 from ..store.places import Place
 from .cancel import Cancel
 from .due import Due
@@ -48,6 +49,8 @@ class Store(Protocol):
     def sync(self) -> None: ...
 
     def load(self, ref: Ref) -> Any: ...
+
+    def read(self, ref: Ref) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -135,3 +138,5 @@ class Host:
     """Kills the process if a try with a time limit blocks it. None if nothing may be killed."""
     task: Mapping[str, Any] | None = None
     """The task to run and its arguments. None: to run the whole flow."""
+    pickles: Pickles = NO_PICKLES
+    """How results are stored that only pickle can hold."""

@@ -17,6 +17,7 @@ from ..engine.host import Facts, Host, Resume, Store
 from ..problem import Cancelled, OutsideOfRun, StoreFault
 from ..resources.stage import staged_pool
 from ..store.file_store import FileStore
+from ..store.pickled import pickles_of
 from ..watchdog.watchdog import Watchdog
 from .backoff import Backoff
 from .http import Address, Answer, Connection, GatewayAway, exchange
@@ -104,6 +105,7 @@ class Session:
             pool_of=staged_pool,
             watchdog=self.watchdog,
             task=context.get("task"),
+            pickles=pickles_of(context["store"].get("pickleKeys")),
         )
 
     def follow_commands(self) -> None:

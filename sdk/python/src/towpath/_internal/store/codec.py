@@ -13,7 +13,16 @@ from .strict_json import parse_json
 from .typed_json import Shaped, from_typed_json, is_exact_json, plain_type, to_typed_json
 from .unfit import Unfit
 
-CODEC_ENDINGS = {"json": "json", "bytes": "bin", "text": "txt", "typed": "typed", **{name: name for name in CODECS}}
+PICKLE = "pickle"
+"""The codec of results that only pickle can hold. `decode` never reads it."""
+CODEC_ENDINGS = {
+    "json": "json",
+    "bytes": "bin",
+    "text": "txt",
+    "typed": "typed",
+    PICKLE: PICKLE,
+    **{name: name for name in CODECS},
+}
 """Endings of file names, so that people can open what they find in a store."""
 
 
@@ -116,6 +125,8 @@ def decode(data: bytes, *, codec: str, uri: str) -> Any:
         ) from cause
     except (ValueError, TypeError, OverflowError, RecursionError) as cause:
         raise StoreFault(f"{uri} does not hold {codec}: {cause}.") from cause
+    if codec == PICKLE:
+        raise StoreFault(f"The value at {uri} was stored with pickle, which is read only as the result of its own task.")
     raise StoreFault(f"{uri} has the codec {codec}, which this release does not know.")
 
 

@@ -52,9 +52,13 @@ class FileStore:
 
     def load(self, ref: Ref) -> Any:
         """Loads a value and checks that it is byte for byte the saved one. @raises StoreFault otherwise."""
+        return decode(self.read(ref), codec=ref["codec"], uri=ref["uri"])
+
+    def read(self, ref: Ref) -> bytes:
+        """The bytes of a value, byte for byte the saved ones. @raises StoreFault otherwise."""
         data = self._read(ref)
         check_content(ref, data)
-        return decode(data, codec=ref["codec"], uri=ref["uri"])
+        return data
 
     def save_as(self, name: str, encoded: Encoded, *, saved_at: str, run_id: str) -> Ref:
         """Stores a value under a name and replaces the one before. A concurrent reader finds one of the two.

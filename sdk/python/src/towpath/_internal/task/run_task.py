@@ -19,6 +19,7 @@ from ..engine.io import LOOP, Io, Limit
 from ..engine.scope import ActiveRun, Scope, current
 from ..engine.timers import TIMERS
 from ..problem import Cancelled, NotData, TaskTimeout
+from ..store.codec import PICKLE
 from .durations import ms_of
 from .identity import CallLedger
 from .options import TaskOptions
@@ -157,7 +158,9 @@ def _take_cached(call: TaskCall, cache: TaskCache, facts: Facts | None) -> tuple
         return None
     value, ref = found
     reported = {} if facts is None else facts.reported()
-    call.scope.run.host.records.post(call.record("reuse", 0, **reported, result=ref))
+    # A pickled value of the cache is no result of this call. Later attempts would refuse it.
+    kept = _keep(call, value, facts) if ref["codec"] == PICKLE else {"result": ref}
+    call.scope.run.host.records.post(call.record("reuse", 0, **reported, **kept))
     return (value,)
 
 
@@ -320,7 +323,9 @@ def _keep(call: TaskCall, result: object, facts: Facts | None) -> dict[str, Any]
         return {}
     options, checkpoints = call.options, call.scope.run.checkpoints
     required = options.checkpoint is True
-    ref = checkpoints.keep(result, path=call.path, task=options.name, required=required, source=call.source)
+    ref = checkpoints.keep(
+        result, path=call.path, task=options.name, required=required, source=call.source, facts=facts
+    )
     return {} if ref is None else {"result": ref}
 
 

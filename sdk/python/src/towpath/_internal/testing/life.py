@@ -118,3 +118,6 @@ class MortalStore:
 
     def load(self, ref: Ref) -> Any:
         return self._life.use(lambda: self._store.load(ref))
+
+    def read(self, ref: Ref) -> bytes:
+        return self._life.use(lambda: self._store.read(ref))  # type: ignore[no-any-return]
