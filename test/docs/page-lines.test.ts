@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack } from "../harness/index.ts";
+import { addEnvironment, hasPython } from "../python/interpreters.ts";
 import { runPage } from "./run-page.ts";
 
 let stack: Stack;
@@ -39,4 +40,11 @@ test.each([
   const did = await runPage(page, { stack, home });
   expect(did.files).toBeGreaterThanOrEqual(least.files);
   expect(did.lines).toBeGreaterThanOrEqual(least.lines);
+});
+
+test.skipIf(!hasPython)("docs/tutorial/first-python-flow.md does what it says, line by line", async () => {
+  const home = await stack.project({});
+  await addEnvironment(home);
+  const did = await runPage("docs/tutorial/first-python-flow.md", { stack, home });
+  expect(did).toEqual({ files: 3, lines: 11 });
 });

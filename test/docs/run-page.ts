@@ -16,7 +16,8 @@ async function runLine(line: string, options: { stack: Stack; home: string }): P
   if (program === "npx" && args[0] === "towpath")
     return options.stack.towpath(args.slice(1), { cwd: options.home });
   if (program === "towpath") return options.stack.towpath(args, { cwd: options.home });
-  if (program !== "node") throw new Error(`The page's line cannot be run: ${line}`);
+  const command = { node: process.execPath, python: join(options.home, ".venv/bin/python") }[program];
+  if (command === undefined) throw new Error(`The page's line cannot be run: ${line}`);
   const key = await readFile(join(options.stack.folder, "control/admin.key"), "utf8");
   const env = {
     PATH: process.env.PATH,
@@ -24,7 +25,7 @@ async function runLine(line: string, options: { stack: Stack; home: string }): P
     TOWPATH_KEY: key.trim(),
     TOWPATH_SIGNING_KEY_FILE: join(options.stack.folder, "keys/signing.jwk"),
   };
-  await using script = startProcess({ command: process.execPath, args, cwd: options.home, env });
+  await using script = startProcess({ command, args, cwd: options.home, env });
   return { code: await script.exited, output: script.output() };
 }
 
@@ -42,9 +43,9 @@ export async function runPage(
   let last: string | null = "";
   for (const block of pageBlocks(path)) {
     // The test's worker reads the registry in the test's own folder.
-    const registry = `ociLayout(${JSON.stringify(join(args.stack.folder, "registry"))})`;
+    const registry = JSON.stringify(join(args.stack.folder, "registry"));
     if (wordOf(block, "title") !== undefined) files += 1;
-    await writeTitled({ home: args.home, block, replace: { 'ociLayout(".towpath/registry")': registry } });
+    await writeTitled({ home: args.home, block, replace: { '".towpath/registry"': registry } });
     if (block.language === "sh") last = null;
     if (block.words.includes("run")) {
       for (const line of block.text.trim().split("\n")) {
