@@ -199,6 +199,30 @@ class Maps(unittest.TestCase):
         run = run_flow(body)
         self.assertEqual((run.value, run.executions), (1, {"double": 50}))
 
+    def test_calls_with_earlier_results_let_other_coroutines_run(self) -> None:
+        turns: list[str] = []
+
+        async def beside() -> None:
+            while True:
+                turns.append("")
+                await asyncio.sleep(0)
+
+        @flow
+        async def body() -> None:
+            other = asyncio.create_task(beside())
+            for index in range(20):
+                await double(index)
+            turns.append("done")
+            other.cancel()
+            await plain.aio(1)
+
+        first = run_flow(body, kill_after="plain")
+        self.assertEqual(first.outcome, "killed")
+        turns.clear()
+        second = first.resume()
+        self.assertEqual((second.outcome, second.executions), ("completed", {"double": 20, "plain": 1}))
+        self.assertGreaterEqual(turns.index("done"), 19)
+
     def test_a_resumed_map_calls_only_what_had_not_completed(self) -> None:
         @flow
         async def body() -> list[int]:

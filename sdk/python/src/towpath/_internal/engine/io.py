@@ -49,6 +49,9 @@ class Io(Protocol):
         """Calls a function of the engine that blocks."""
         ...
 
+    async def let_others_run(self) -> None:
+        """Gives the event loop a turn. Calls with earlier results wait for nothing, so a loop of them would block it."""
+
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         """Waits. @raises the reason to stop."""
 
@@ -74,6 +77,9 @@ class BlockingIo:
 
     async def blocking(self, fn: Callable[[], Result]) -> Result:
         return fn()
+
+    async def let_others_run(self) -> None:
+        """Other threads run anyway."""
 
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         clock.pause(ms, cancel)
@@ -153,6 +159,11 @@ class LoopIo:
 
     async def blocking(self, fn: Callable[[], Result]) -> Result:
         return await in_thread(fn)
+
+    async def let_others_run(self) -> None:
+        import asyncio
+
+        await asyncio.sleep(0)
 
     async def pause(self, clock: Clock, ms: float, cancel: Cancel) -> None:
         await in_thread(lambda: clock.pause(ms, cancel))

@@ -126,6 +126,8 @@ async def find_earlier(call: TaskCall) -> tuple[Facts | None, TaskCache | None, 
     earlier = None if facts is None else await _take_earlier(call, facts)
     if earlier is None and cache is not None:
         earlier = _take_cached(call, cache, facts)
+    if earlier is not None:
+        await call.io.let_others_run()
     return facts, cache, earlier
 
 
@@ -181,6 +183,7 @@ async def _take_earlier(call: TaskCall, facts: Facts) -> tuple[Any] | None:
             failures.note_unrecorded(end)
         else:
             await _post_end(call, end)
+        await call.io.let_others_run()
         raise error
     found = checkpoints.reuse(call.path, facts, call.source)
     if found is None:
