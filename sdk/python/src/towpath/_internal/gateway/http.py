@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 from ..problem import CallRefused, GatewayRefused
 
 
+_PIECE_BYTES = 65536
+
+
 class Address(NamedTuple):
     """Where a worker's gateway is."""
 
@@ -66,6 +69,7 @@ class Connection:
             self._socket.close()
             raise GatewayAway("The worker cannot be reached.") from cause
         self._rest = b""
+        self._piece = memoryview(bytearray(_PIECE_BYTES))
 
     def close(self) -> None:
         """Ends a request that is waiting in another thread, too."""
@@ -132,12 +136,13 @@ class Connection:
 
     def _more(self) -> None:
         try:
-            data = self._socket.recv(65536)
+            # Not recv(): it allocates all that may come, and gives most of it back. In many threads, that fragments the heap.
+            size = self._socket.recv_into(self._piece)
         except OSError as cause:
             raise GatewayAway("The worker closed the connection.") from cause
-        if not data:
+        if size == 0:
             raise GatewayAway("The worker closed the connection.")
-        self._rest += data
+        self._rest += self._piece[:size]
 
 
 def exchange(

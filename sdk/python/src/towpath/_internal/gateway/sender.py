@@ -50,8 +50,8 @@ class _Stream:
 
     def _post(self, body: bytes) -> Answer:
         connection = self._connection
-        data = body + b"\n"
-        chunk = b"%x\r\n%b\r\n" % (len(data), data)
+        # An empty line ends the batch.
+        chunk = b"%x\r\n%b\n\r\n" % (len(body) + 1, body)
         if connection is None:
             connection = self._connection = Connection(self._address)
             self._rest, self._is_answered = b"", False
