@@ -1,6 +1,19 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -14,15 +27,15 @@ const run = promisify(execFile);
 /** The most bytes of the wheel with the command. The package index takes 100 MB. */
 const WHEEL_BYTES_MAX = process.platform === "linux" ? 36_000_000 : 75_000_000;
 
-/** Every file of a folder with its size and the time of its change. */
+/** Every file and link of a folder with its size and the time of its change. */
 async function filesOf(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries
-    .filter((entry) => entry.isFile())
+    .filter((entry) => !entry.isDirectory())
     .map(({ parentPath, name }) => join(parentPath, name));
   const found = await Promise.all(
     paths.map(async (path) => {
-      const { size, mtimeMs } = await stat(path);
+      const { size, mtimeMs } = await lstat(path);
       return `${path} ${size} ${mtimeMs}`;
     }),
   );
@@ -40,8 +53,10 @@ describe.skipIf(!hasPython)("in a machine with Python and without Node, `towpath
   /** Holds the environment. Its path has a space, as a user's may. */
   let home: string;
   let wheels: string[];
+  let version: string;
   let env: NodeJS.ProcessEnv;
   const venv = () => join(home, ".venv");
+  const sitePackages = () => join(venv(), "lib", `python${interpreters.at(-1)?.version}`, "site-packages");
   const shop = () => join(home, "shop");
 
   async function type(program: string, ...args: readonly string[]) {
@@ -82,7 +97,7 @@ describe.skipIf(!hasPython)("in a machine with Python and without Node, `towpath
 
   test("is two packages of one release, in two small wheels", async () => {
     await succeed("pip", "check");
-    const version = (await succeed("towpath", "--version")).trim();
+    version = (await succeed("towpath", "--version")).trim();
     expect(wheels.map((path) => path.split("/").at(-1)?.split("-").slice(0, 2).join("-"))).toEqual([
       `towpath-${version}`,
       `towpath_cli-${version}`,
@@ -110,8 +125,7 @@ describe.skipIf(!hasPython)("in a machine with Python and without Node, `towpath
     const ran = await succeed("towpath", "dev", "--once", "--run", "hello");
     expect(ran).toMatch(/Hello, world![\s\S]*completed hello@dev/);
     // The installed package, and not the one that the worker brings for environments without it.
-    const lib = `${venv()}/lib/python${interpreters.at(-1)?.version}/site-packages/towpath/__init__.py`;
-    expect(ran).toContain(`${venv()} ${lib}`);
+    expect(ran).toContain(`${venv()} ${join(sitePackages(), "towpath", "__init__.py")}`);
     expect(await filesOf(venv())).toEqual(before);
     expect(await processes()).toEqual([]);
   });
@@ -128,12 +142,28 @@ describe.skipIf(!hasPython)("in a machine with Python and without Node, `towpath
     const ran = await succeed("towpath", "run", "hello", "-p", "name=Ada", "--watch");
     expect(ran).toMatch(/Hello, Ada![\s\S]*completed hello@dev/);
     const doctor = await succeed("towpath", "doctor");
-    expect(doctor).toContain(`${join(venv(), "bin", "python")}`);
+    expect(doctor).toMatch(new RegExp(`${join(venv(), "bin", "python")}.*with towpath [0-9.]+$`, "m"));
     expect(doctor).not.toContain("✗");
     expect((await processes()).length).toBeGreaterThan(2);
     dev.kill("SIGTERM");
     expect(await dev.exited).toBe(0);
     expect(await processes()).toEqual([]);
+  });
+
+  test("of two releases is named by doctor and by pip", async () => {
+    const recordOf = (release: string) => join(sitePackages(), `towpath-${release}.dist-info`);
+    const [own, older] = [recordOf(version), recordOf("0.0.9")];
+    await cp(own, older, { recursive: true });
+    await rename(own, join(scratch, "own"));
+    const metadata = await readFile(join(older, "METADATA"), "utf8");
+    await writeFile(join(older, "METADATA"), metadata.replace(`Version: ${version}`, "Version: 0.0.9"));
+    const { output } = await type("towpath", "doctor");
+    expect(output).toContain(`with towpath 0.0.9, and this command is ${version}`);
+    const checked = await type("pip", "check");
+    expect(checked.output).toContain(`towpath-cli ${version} has requirement towpath==${version}`);
+    expect(checked.code).toBe(1);
+    await rm(older, { recursive: true });
+    await rename(join(scratch, "own"), own);
   });
 
   test("is removed by pip without a trace", async () => {

@@ -15,9 +15,11 @@ import { toFailure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import { findPool, misfits } from "../pools/find.ts";
+import { VERSION } from "../version.ts";
 import { gitFault } from "./ask-git.ts";
 import { bad, type Check, checkFolder, good } from "./checks.ts";
 import { checkOneStore, UNNAMED_STORE } from "./one-store.ts";
+import { printed } from "./worker-python.ts";
 
 const TITLE = "code registry";
 
@@ -47,7 +49,7 @@ export async function checkProject(
       : [];
     return [
       loaded,
-      ...(await checkPython(project)),
+      ...(await checkPython(project, invocation.config.environment)),
       ...pools,
       await checkRegistry(invocation, project.registry),
     ];
@@ -57,12 +59,25 @@ export async function checkProject(
   }
 }
 
+type Environment = Invocation["config"]["environment"];
+
+const PACKAGE_VERSION = "import importlib.metadata as found; print(found.version('towpath'))";
+
+/** The release of the package `towpath` that a Python has, as the end of a sentence. Empty if it has none: the command lends its own. */
+async function packageIn(path: string, environment: Environment): Promise<string> {
+  const version = await printed([path, "-I", "-c", PACKAGE_VERSION], environment);
+  if (version === null) return "";
+  return version === VERSION
+    ? ` with towpath ${version}`
+    : ` with towpath ${version}, and this command is ${VERSION}`;
+}
+
 /** The Python that imports the project's flows. Empty for a project without any. */
-async function checkPython({ root, deployments }: Project): Promise<Check[]> {
+async function checkPython({ root, deployments }: Project, environment: Environment): Promise<Check[]> {
   if (!deployments.some(({ entry }) => entry.kind === "python")) return [];
   const { path, from } = pythonFor(root);
   const { python } = await describePython(root, { config: null, flows: [], imports: false });
-  return [good("python", `${python}: ${path} (${from})`)];
+  return [good("python", `${python}: ${path} (${from})${await packageIn(path, environment)}`)];
 }
 
 /** What is found in the code of the flows, as deploying finds it. */

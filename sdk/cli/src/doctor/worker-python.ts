@@ -33,7 +33,11 @@ interface Ground {
 
 type Environment = Record<string, string>;
 
-async function printed(words: readonly string[], environment: Ground["environment"]): Promise<string | null> {
+/** What a program prints. Null if it fails. */
+export async function printed(
+  words: readonly string[],
+  environment: Ground["environment"],
+): Promise<string | null> {
   const [program = "", ...args] = words;
   const options = { env: environment as Environment, timeout: PROBE_MS };
   return await run(program, args, options).then(
