@@ -16,7 +16,7 @@ const long = [
   "test/docs/{backup-and-restore,set-up}.test.ts",
   "test/e2e/{job-takeover,upgrade}.test.ts",
   "test/package/package.test.ts",
-  "test/python/{killed-anywhere,many-calls,other-interpreters}.test.ts",
+  "test/python/{killed-anywhere,many-calls,mutations,other-interpreters}.test.ts",
 ];
 /** Tests that measure a process's memory, set its timers by hand, or run a worker in it: each file gets its own process. */
 const alone = [

@@ -9,10 +9,10 @@ interface Ended {
   readonly output: string;
 }
 
-/** Runs a Python in the package's folder. */
-export async function runIn(path: string, args: readonly string[]): Promise<Ended> {
+/** Runs a Python in the package's folder, or in that of a copy. */
+export async function runIn(path: string, args: readonly string[], cwd: string = FOLDER): Promise<Ended> {
   const env = { PATH: process.env.PATH, PYTHONPATH: "src", PYTHONDONTWRITEBYTECODE: "1" };
-  const child = spawn(path, args, { cwd: FOLDER, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(path, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const { promise, resolve, reject } = Promise.withResolvers<Ended>();
   let output = "";
   for (const stream of [child.stdout, child.stderr])

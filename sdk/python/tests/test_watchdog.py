@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socketserver
+import tempfile
 import threading
 import unittest
 from http.server import BaseHTTPRequestHandler
@@ -13,12 +14,28 @@ from typing import Any
 
 from towpath._internal.watchdog.stack import stack_in
 
-from .watched_flows import Flows
+from .watched_flows import Ended, Flows, script
+
+
+_NESTED = """
+outer, inner = 60, 0.2
+
+@task(name="outer", timeout=outer, timeout_grace=0.1)
+def above():
+    below()
+
+@task(name="inner", timeout=inner, timeout_grace=0.1)
+def below():
+    holds()
+
+@flow
+def body():
+    above()
+"""
 
 
 class Blocked(Flows):
-    def test_a_task_in_the_main_thread_that_holds_the_interpreter_is_killed(self) -> None:
-        ended = self.run_script("""
+    @script("""
 @task(timeout=0.2, timeout_grace=0.1, retries=5)
 def stuck():
     holds()
@@ -27,10 +44,10 @@ def stuck():
 def body():
     stuck()
 """)
+    def test_a_task_in_the_main_thread_that_holds_the_interpreter_is_killed(self, ended: Ended) -> None:
         self.assert_killed(ended, "stuck", "holds")
 
-    def test_a_thread_that_holds_the_interpreter_is_killed_and_its_own_stack_is_shown(self) -> None:
-        ended = self.run_script("""
+    @script("""
 began = threading.Event()
 
 @task(timeout=0.2, timeout_grace=0.1)
@@ -44,11 +61,11 @@ def body():
     began.wait()
     call.result()
 """)
+    def test_a_thread_that_holds_the_interpreter_is_killed_and_its_own_stack_is_shown(self, ended: Ended) -> None:
         self.assert_killed(ended, "stuck", "holds")
         self.assertNotIn("in body", ended.err)
 
-    def test_a_coroutine_that_blocks_the_event_loop_is_killed(self) -> None:
-        ended = self.run_script("""
+    @script("""
 @task(timeout=0.2, timeout_grace=0.1)
 async def stuck():
     time.sleep(600)
@@ -57,28 +74,18 @@ async def stuck():
 async def body():
     await stuck()
 """)
+    def test_a_coroutine_that_blocks_the_event_loop_is_killed(self, ended: Ended) -> None:
         self.assert_killed(ended, "stuck", "stuck")
 
-    def test_the_innermost_task_whose_time_is_over_is_named(self) -> None:
-        inner = """
-@task(timeout=60)
-def outer():
-    inner()
+    @script(_NESTED)
+    def test_the_time_limit_of_an_inner_task_names_the_inner_task(self, ended: Ended) -> None:
+        self.assert_killed(ended, "inner", "holds")
 
-@task(timeout=0.2, timeout_grace=0.1)
-def inner():
-    holds()
+    @script(_NESTED.replace("outer, inner = 60, 0.2", "outer, inner = 0.2, 60"))
+    def test_the_time_limit_of_an_outer_task_names_the_outer_task(self, ended: Ended) -> None:
+        self.assert_killed(ended, "outer", "holds")
 
-@flow
-def body():
-    outer()
-"""
-        self.assert_killed(self.run_script(inner), "inner", "holds")
-        outer = inner.replace("(timeout=60)", "(timeout=0.1, timeout_grace=0.1)").replace("0.2, timeout_grace=0.1", "60")
-        self.assert_killed(self.run_script(outer), "outer", "holds")
-
-    def test_a_task_that_ignores_its_time_limit_is_killed_where_it_says_so(self) -> None:
-        ended = self.run_script("""
+    @script("""
 @task(timeout=0.2, timeout_grace=0.1, if_ignored="kill")
 def deaf():
     while True:
@@ -91,10 +98,10 @@ def deaf():
 def body():
     deaf()
 """)
+    def test_a_task_that_ignores_its_time_limit_is_killed_where_it_says_so(self, ended: Ended) -> None:
         self.assert_killed(ended, "deaf", "deaf")
 
-    def test_the_users_own_signals_work_beside_it(self) -> None:
-        ended = self.run_script("""
+    @script("""
 @task(timeout=1, timeout_grace=0.1)
 def stuck():
     faulthandler.enable()
@@ -111,6 +118,7 @@ def stuck():
 def body():
     stuck()
 """)
+    def test_the_users_own_signals_work_beside_it(self, ended: Ended) -> None:
         self.assertIn("alarm", ended.out)
         self.assertIn("most recent call first", ended.out)
         self.assert_killed(ended, "stuck", "holds")
@@ -154,25 +162,28 @@ class _Handler(BaseHTTPRequestHandler):
 
 class Reports(Flows):
     def test_the_report_follows_the_last_record_and_waits_for_a_worker_that_is_away(self) -> None:
-        Path(self.folder, "token").write_text("secret", encoding="ascii")
-        with _Gateway(f"{self.folder}/gateway") as gateway:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        Path(folder.name, "token").write_text("secret", encoding="ascii")
+        with _Gateway(f"{folder.name}/gateway") as gateway:
             threading.Thread(target=gateway.serve_forever, daemon=True).start()
             self.addCleanup(gateway.shutdown)
-            ended = self.run_script("""
+            process = self.start(f"""
 from towpath._internal.gateway.http import Address
 from towpath._internal.gateway.sender import Sender
 from towpath._internal.watchdog.watchdog import Watchdog, WatchedTry
 
 @flow
 def body():
-    sender = Sender(Address("nowhere", "token"), 6, lambda error: None)
-    watchdog = Watchdog(Address("gateway", "token"), sender)
-    sender.post({"type": "first"})
-    sender.post({"type": "second"})
+    sender = Sender(Address("nowhere", "nothing"), 6, lambda error: None)
+    watchdog = Watchdog(Address("{folder.name}/gateway", "{folder.name}/token"), sender)
+    sender.post({{"type": "first"}})
+    sender.post({{"type": "second"}})
     watchdog.watch(WatchedTry("outer/stuck:k", "stuck", 2, 100, 50))
-    sender.post({"type": "third"})
+    sender.post({{"type": "third"}})
     holds()
 """)
+            ended = Ended(process)
         self.assertEqual((ended.code, ended.err), (-signal.SIGKILL, ""))
         self.assertEqual(gateway.acked, [])
         *rest, task, outcome = gateway.records

@@ -7,13 +7,12 @@ import select
 import signal
 import unittest
 
-from .watched_flows import IS_LINUX, Ended, Flows, is_gone
+from .watched_flows import IS_LINUX, Ended, Flows, is_gone, script
 
 
 @unittest.skipUnless(IS_LINUX, "reads /proc")
 class Alive(Flows):
-    def test_a_flow_without_time_limits_starts_nothing(self) -> None:
-        ended = self.run_script("""
+    @script("""
 @task
 def one():
     say("children", children(), "subprocess" in sys.modules)
@@ -22,25 +21,25 @@ def one():
 def body():
     one()
 """)
+    def test_a_flow_without_time_limits_starts_nothing(self, ended: Ended) -> None:
         # The script itself imports subprocess; the guard would be a child.
         self.assertIn("children [] True", ended.out)
 
-    def test_tasks_that_end_in_time_or_handle_their_limit_leave_the_process_alone(self) -> None:
-        ended = self.run_script("""
-@task(timeout=0.1, timeout_grace=0.1)
+    @script("""
+@task(timeout=0.1, timeout_grace=1)
 def deaf():
-    end = time.monotonic() + 3
+    end = time.monotonic() + 4
     while time.monotonic() < end:
         try:
             time.sleep(end - time.monotonic())
         except TaskTimeout:
             pass
 
-@task(timeout=0.1, timeout_grace=0.1)
+@task(timeout=0.1, timeout_grace=1)
 def thread():
-    time.sleep(3)
+    time.sleep(4)
 
-@task(timeout=0.1, timeout_grace=0.1)
+@task(timeout=0.1, timeout_grace=1)
 async def coroutine():
     while True:
         try:
@@ -59,7 +58,7 @@ async def waits():
             await call
         except TaskTimeout:
             say("left")
-    await asyncio.sleep(2)
+    await asyncio.sleep(1)
 
 @flow
 def body():
@@ -69,13 +68,14 @@ def body():
             call()
         except TaskTimeout:
             say("over")
-    time.sleep(2)
+    time.sleep(1)
     say("children", len(children()))
 
 if __name__ == "__main__":
     waits()
     say("closed", children())
 """)
+    def test_tasks_that_end_in_time_or_handle_their_limit_leave_the_process_alone(self, ended: Ended) -> None:
         self.assertEqual(ended.code, 0, ended.err)
         self.assertEqual([ended.out.count(word) for word in ("left\n", "over\n")], [2, 2], ended.out)
         self.assertIn("closed []", ended.out)
@@ -83,7 +83,7 @@ if __name__ == "__main__":
 
     def test_a_process_that_was_suspended_gets_its_grace_again(self) -> None:
         process = self.start("""
-@task(timeout=0.3, timeout_grace=0.1)
+@task(timeout=0.3, timeout_grace=0.5)
 def sleeps():
     say("began")
     time.sleep(600)
@@ -103,9 +103,7 @@ def body():
         ended = Ended(process)
         self.assertEqual((ended.code, "interrupted" in ended.out), (0, True), ended.err)
 
-    def test_a_task_that_ends_while_it_is_judged_goes_on(self) -> None:
-        # The script takes the stack itself, so it knows when the guard has decided.
-        ended = self.run_script("""
+    @script("""
 from towpath._internal.watchdog.watchdog import Watchdog, WatchedTry
 
 @flow
@@ -121,20 +119,21 @@ def body():
     watchdog.close()
     say("alive", children())
 """)
+    def test_a_task_that_ends_while_it_is_judged_goes_on(self, ended: Ended) -> None:
+        # The script takes the stack itself, so it knows when the guard has decided.
         self.assertEqual(ended.code, 0, ended.err)
         self.assertIn("alive []", ended.out)
 
-    def test_functions_that_clean_up_after_a_cancellation_get_their_time(self) -> None:
-        ended = self.run_script("""
+    @script("""
 began = threading.Event()
 
-@task(timeout=0.5, timeout_grace=0.1)
+@task(timeout=0.5, timeout_grace=1)
 def thread():
     began.set()
     time.sleep(3.5)
     say("cleaned")
 
-@task(timeout=0.5, timeout_grace=0.1)
+@task(timeout=0.5, timeout_grace=1)
 async def coroutine():
     began.set()
     try:
@@ -174,10 +173,10 @@ if __name__ == "__main__":
     waits()
     began.clear()
 """)
+    def test_functions_that_clean_up_after_a_cancellation_get_their_time(self, ended: Ended) -> None:
         self.assertEqual((ended.code, ended.out.count("cleaned")), (0, 2), ended.err)
 
-    def test_another_guard_starts_when_somebody_has_killed_the_first(self) -> None:
-        ended = self.run_script("""
+    @script("""
 @task(timeout=60)
 def one():
     return children()
@@ -193,6 +192,7 @@ def body():
     until(lambda: open(f"/proc/{guard}/stat").read().rpartition(")")[2].split()[0] == "Z")
     stuck()
 """)
+    def test_another_guard_starts_when_somebody_has_killed_the_first(self, ended: Ended) -> None:
         self.assert_killed(ended, "stuck", "holds")
 
 
@@ -222,8 +222,7 @@ def body():
         self.until(lambda: is_gone(guard))
         self.assertFalse(is_gone(forked))
 
-    def test_a_forked_child_ends_no_watch_of_its_parent(self) -> None:
-        ended = self.run_script("""
+    @script("""
 @task(timeout=2, timeout_grace=0.1)
 def stuck():
     forked = os.fork()
@@ -236,10 +235,10 @@ def stuck():
 def body():
     stuck()
 """)
+    def test_a_forked_child_ends_no_watch_of_its_parent(self, ended: Ended) -> None:
         self.assert_killed(ended, "stuck", "holds")
 
-    def test_it_keeps_no_file_of_the_flow_open_and_no_signal_to_the_group_reaches_it(self) -> None:
-        ended = self.run_script("""
+    @script("""
 @task(timeout=60)
 def one():
     [guard] = children()
@@ -257,10 +256,10 @@ listening = socket.socket()
 listening.set_inheritable(True)
 listening.listen()
 """)
+    def test_it_keeps_no_file_of_the_flow_open_and_no_signal_to_the_group_reaches_it(self, ended: Ended) -> None:
         self.assertIn("shared set() / True", ended.out, ended.err)
 
-    def test_subprocesses_and_processes_of_tasks_work_beside_it(self) -> None:
-        ended = self.run_script("""
+    @script("""
 @task(runs_in="process", timeout=60)
 def away(x):
     return x + 1
@@ -278,6 +277,7 @@ def runs():
 def body():
     say(runs(), away.map([1, 2]).results(), runs())
 """)
+    def test_subprocesses_and_processes_of_tasks_work_beside_it(self, ended: Ended) -> None:
         self.assertIn("(7, True) [2, 3] (7, True)", ended.out, ended.err)
 
 

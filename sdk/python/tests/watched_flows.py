@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,30 +62,48 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-class Flows(unittest.TestCase):
-    def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
+def script(body: str) -> Callable[[Callable[[Any, Ended], None]], Callable[[Any], None]]:
+    """A test that is told how a script has ended. `body` has its flow. All scripts of a class run beside each other."""
 
-    def start(self, body: str) -> subprocess.Popen[str]:
-        """Starts a script whose flow is `body`."""
-        Path(self.folder, "script.py").write_text(_HEAD + body + _FOOT, encoding="utf-8")
+    def decorated(test: Callable[[Any, Ended], None]) -> Callable[[Any], None]:
+        @functools.wraps(test)
+        def run(self: Any) -> None:
+            test(self, Ended(self.processes[test.__name__]))
+
+        run.body = body  # type: ignore[attr-defined]
+        return run
+
+    return decorated
+
+
+class Flows(unittest.TestCase):
+    processes: dict[str, subprocess.Popen[str]]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.processes = {}
+        for name, test in list(vars(cls).items()):
+            if hasattr(test, "body"):
+                cls.processes[name] = cls.start(test.body)
+
+    @classmethod
+    def start(cls, body: str) -> subprocess.Popen[str]:
+        """Starts a script whose flow is `body`, in a folder of its own."""
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        Path(folder.name, "script.py").write_text(_HEAD + body + _FOOT, encoding="utf-8")
         process = subprocess.Popen(
             [sys.executable, "-B", "script.py"],
-            cwd=self.folder,
+            cwd=folder.name,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": _SOURCES},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.addCleanup(process.__exit__, None, None, None)
-        self.addCleanup(process.kill)
+        cls.addClassCleanup(process.__exit__, None, None, None)
+        cls.addClassCleanup(process.kill)
         return process
-
-    def run_script(self, body: str) -> Ended:
-        return Ended(self.start(body))
 
     def line(self, process: subprocess.Popen[str], start: str) -> str:
         """The rest of the first line of the output that begins with a text."""
