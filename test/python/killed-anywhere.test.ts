@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { hasPython, interpreters } from "./interpreters.ts";
 import { runIn } from "./own-tests.ts";
 
-const { TOWPATH_PROPERTY_SEED = "10000", TOWPATH_PROPERTY_FLOWS = "200" } = process.env;
+const { TOWPATH_PROPERTY_SEED = "10000", TOWPATH_PROPERTY_FLOWS = "100" } = process.env;
 
 describe.skipIf(!hasPython)("random flows in Python, killed anywhere", () => {
   test.each(interpreters)(
