@@ -5,73 +5,14 @@ import { tasksOfAttempt } from "@towpath/client/attempt-tasks";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 import { heldPid, ledger, letGo } from "./fixture.ts";
-
-/** A flow that appends each step to a file and waits in the middle until the test lets it continue. */
-const FLOW = `
-import { access, appendFile, writeFile } from "node:fs/promises";
-import { setTimeout as pause } from "node:timers/promises";
-import { ctx, flow, now, task } from "towpath";
-import { z } from "zod";
-import { bend } from "./lib/bend.ts";
-
-const note = (folder: string, text: string) => appendFile(folder + "/ledger", text + "\\n");
-const load = task({ name: "load" }, async ({ folder, n }: { folder: string; n: number }) => {
-  await note(folder, "load " + n);
-  return { at: new Date(bend(n)), seen: new Set([n]) };
-});
-const hold = task({ name: "hold" }, async (folder: string) => {
-  const before = (await ctx.kept<number>("times")) ?? 0;
-  await ctx.keep("times", before + 1);
-  await note(folder, "hold after " + before);
-  await writeFile(folder + "/holding", String(process.pid));
-  for (;;) {
-    if (await access(folder + "/go").then(() => true, () => false)) return before + 1;
-    await pause(20);
-  }
-});
-const summarise = task({ name: "summarise" }, async ({ folder, times }: { folder: string; times: number[] }) => {
-  await note(folder, "summarise");
-  if (BROKEN) throw new Error("a fault in the code");
-  return times.reduce((sum, one) => sum + one, 0);
-});
-export const sample = flow({ name: "sample", input: z.object({ folder: z.string() }) }, async ({ folder }) => {
-  await note(folder, "from " + now().toISOString());
-  const loaded = await Promise.all([1, 2, 3].map((n) => load({ folder, n })));
-  await hold(folder);
-  return { sum: await summarise({ folder, times: loaded.map((one) => one.at.getTime() + one.seen.size) }) };
-});
-`;
-const BEND = "export const bend = (n: number): number => n * 10;\n";
-const CONFIG = `
-import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { sample } from "./flows/sample.ts";
-export default defineConfig({
-  project: "resume",
-  pool: "local",
-  registry: ociLayout(REGISTRY, { name: "local" }),
-  deployments: [deployment(sample, { retry: { limit: 3, delayMs: 0, causes: ["killed", "lost"] } })],
-});
-`;
+import { deployAgain, deployFlows, inEachLanguage } from "./languages.fixture.ts";
+import { resumeFlows } from "./resume.fixture.ts";
 
 let stack: Stack;
 let worker: TestProcess;
-let home: string;
-
-async function deploy(args: { broken?: boolean; bend?: string } = {}): Promise<void> {
-  await writeFile(join(home, "flows/sample.ts"), FLOW.replace("BROKEN", String(args.broken ?? false)));
-  await writeFile(join(home, "flows/lib/bend.ts"), args.bend ?? BEND);
-  const deployed = await stack.towpath(["deploy", "--project", home]);
-  if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
-}
 
 beforeAll(async () => {
   stack = await startStack();
-  home = await stack.project({
-    "flows/sample.ts": "",
-    "flows/lib/bend.ts": BEND,
-    "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
-  });
-  await deploy();
   worker = await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
@@ -118,82 +59,95 @@ async function expectResumed(folder: string, runId: string): Promise<void> {
   ]);
 }
 
-test("a run whose process is killed is retried, and continues where it was", async () => {
-  const folder = await newFolder();
-  const runId = await stack.run("sample", { folder });
-  await killHolding(folder);
-  expect(await finish(folder, runId)).toMatchObject({ state: "completed", attempts: 2 });
-  await expectResumed(folder, runId);
-});
+inEachLanguage((language) => {
+  let home: string;
+  beforeAll(async () => {
+    home = await deployFlows(stack, language, resumeFlows());
+  });
 
-test("a run that is killed together with its worker continues in the worker's next process", async () => {
-  const folder = await newFolder();
-  const runId = await stack.run("sample", { folder });
-  const pid = await heldPid(folder);
-  await rm(join(folder, "holding"));
-  worker.kill("SIGKILL");
-  await worker.exited;
-  process.kill(pid, "SIGKILL");
-  worker = await stack.startWorker();
-  expect(await finish(folder, runId)).toMatchObject({ state: "completed", attempts: 2 });
-  await expectResumed(folder, runId);
-});
+  async function deploy(change: { broken?: boolean; factor?: number } = {}): Promise<void> {
+    for (const [file, text] of Object.entries(resumeFlows(change)[language]))
+      if (file.startsWith("flows/")) await writeFile(join(home, file), text);
+    await deployAgain(stack, language, home);
+  }
 
-test("a rerun from the failure, after a fix of one task, reuses what is still valid, and its plan says so", async () => {
-  await deploy({ broken: true });
-  const folder = await newFolder();
-  await letGo(folder);
-  const first = await stack.waitForRun(await stack.run("sample", { folder }));
-  expect(first).toMatchObject({ state: "failed", version: 2 });
-  await deploy();
-  const plan = await stack.towpath(["rerun", first.id, "--from-failure", "--plan"]);
-  expect(plan.output).toContain("version 3 (it was 2)");
-  expect(plan.output).toContain("reuse 4 · run at least 1 · because summarise did not complete");
-  const again = await stack.towpath(["rerun", first.id, "--from-failure", "--watch"]);
-  expect(again).toMatchObject({ code: 0 });
-  expect((await stepsOf(folder)).slice(4)).toEqual(["summarise", "summarise"]);
+  test("a run whose process is killed is retried, and continues where it was", async () => {
+    const folder = await newFolder();
+    const runId = await stack.run(`sample@${language}`, { folder });
+    await killHolding(folder);
+    expect(await finish(folder, runId)).toMatchObject({ state: "completed", attempts: 2 });
+    await expectResumed(folder, runId);
+  });
 
-  await deploy({ bend: BEND.replace("* 10", "* 100") });
-  const { items } = await stack.client.listRuns({ query: { limit: 1 } });
-  const [second] = items;
-  if (second === undefined) throw new Error("there is no second run");
-  expect(second.trigger).toMatchObject({ kind: "rerun", runId: first.id, origin: first.id });
-  const changed = await stack.towpath(["rerun", second.id, "--from-failure", "--watch"]);
-  expect(changed.output).toContain("reuse 2 · run at least 3 · because the code of load changed");
-  expect(changed.code).toBe(0);
-  const [third] = (await stack.client.listRuns({ query: { limit: 1 } })).items;
-  const difference = await stack.towpath(["diff", second.id, third?.id ?? ""]);
-  expect(difference.output).toMatch(/load\s+code, result changed/);
-  expect(difference.output).toMatch(/hold\s+the same, reused result/);
-  expect(difference.output).toMatch(/summarise\s+input, result changed/);
-  expect(existsSync(join(stack.folder, "store/runs", first.id))).toBe(true);
-});
+  test("a run that is killed together with its worker continues in the worker's next process", async () => {
+    const folder = await newFolder();
+    const runId = await stack.run(`sample@${language}`, { folder });
+    const pid = await heldPid(folder);
+    await rm(join(folder, "holding"));
+    worker.kill("SIGKILL");
+    await worker.exited;
+    process.kill(pid, "SIGKILL");
+    worker = await stack.startWorker();
+    expect(await finish(folder, runId)).toMatchObject({ state: "completed", attempts: 2 });
+    await expectResumed(folder, runId);
+  });
 
-test("an exact replay runs the old version with its old parameters", async () => {
-  const folder = await newFolder();
-  await letGo(folder);
-  const before = await stack.waitForRun(await stack.run("sample", { folder }));
-  await deploy({ broken: true });
-  const replay = await stack.towpath(["rerun", before.id, "--same-version", "--watch"]);
-  expect(replay.code).toBe(0);
-  expect(await stepsOf(folder)).toHaveLength(10);
-});
+  test("a rerun from the failure, after a fix of one task, reuses what is still valid, and its plan says so", async () => {
+    await deploy({ broken: true });
+    const folder = await newFolder();
+    await letGo(folder);
+    const first = await stack.waitForRun(await stack.run(`sample@${language}`, { folder }));
+    expect(first).toMatchObject({ state: "failed", version: 2 });
+    await deploy();
+    const plan = await stack.towpath(["rerun", first.id, "--from-failure", "--plan"]);
+    expect(plan.output).toContain("version 3 (it was 2)");
+    expect(plan.output).toContain("reuse 4 · run at least 1 · because summarise did not complete");
+    const again = await stack.towpath(["rerun", first.id, "--from-failure", "--watch"]);
+    expect(again).toMatchObject({ code: 0 });
+    expect((await stepsOf(folder)).slice(4)).toEqual(["summarise", "summarise"]);
 
-test("one command deletes a run's kept values on both sides, and a rerun's plan says so", async () => {
-  await deploy({ broken: true });
-  const folder = await newFolder();
-  await letGo(folder);
-  const { id } = await stack.waitForRun(await stack.run("sample", { folder }));
-  const config = join(stack.folder, "pruned.json");
-  await writeFile(config, JSON.stringify({ url: stack.url, store: { root: join(stack.folder, "store") } }));
-  const prune = () => stack.towpath(["store", "prune", "--run", id, "--config", config]);
-  const pruned = await prune();
-  expect(pruned.output).toMatch(/Deleted \d+ objects? of 1 run, /);
-  expect(pruned.output).toMatch(/deleted [5-9] refs of 1 run\./);
-  expect(existsSync(join(stack.folder, "store/runs", id))).toBe(false);
-  expect((await prune()).output).toMatch(/nothing to delete[\s\S]*deleted 0 refs of 1 run\./);
-  const plan = await stack.towpath(["rerun", id, "--from-failure", "--plan"]);
-  expect(plan.output).toContain("reuse 0 · run at least 5");
-  expect(plan.output).toContain("the checkpoint of load was deleted");
-  expect((await stack.towpath(["runs", "show", id])).output).toContain("a rerun runs every task again");
+    await deploy({ factor: 100 });
+    const { items } = await stack.client.listRuns({ query: { limit: 1 } });
+    const [second] = items;
+    if (second === undefined) throw new Error("there is no second run");
+    expect(second.trigger).toMatchObject({ kind: "rerun", runId: first.id, origin: first.id });
+    const changed = await stack.towpath(["rerun", second.id, "--from-failure", "--watch"]);
+    expect(changed.output).toContain("reuse 2 · run at least 3 · because the code of load changed");
+    expect(changed.code).toBe(0);
+    const [third] = (await stack.client.listRuns({ query: { limit: 1 } })).items;
+    const difference = await stack.towpath(["diff", second.id, third?.id ?? ""]);
+    expect(difference.output).toMatch(/load\s+code, result changed/);
+    expect(difference.output).toMatch(/hold\s+the same, reused result/);
+    expect(difference.output).toMatch(/summarise\s+input, result changed/);
+    expect(existsSync(join(stack.folder, "store/runs", first.id))).toBe(true);
+  });
+
+  test("an exact replay runs the old version with its old parameters", async () => {
+    const folder = await newFolder();
+    await letGo(folder);
+    const before = await stack.waitForRun(await stack.run(`sample@${language}`, { folder }));
+    await deploy({ broken: true });
+    const replay = await stack.towpath(["rerun", before.id, "--same-version", "--watch"]);
+    expect(replay.code).toBe(0);
+    expect(await stepsOf(folder)).toHaveLength(10);
+  });
+
+  test("one command deletes a run's kept values on both sides, and a rerun's plan says so", async () => {
+    await deploy({ broken: true });
+    const folder = await newFolder();
+    await letGo(folder);
+    const { id } = await stack.waitForRun(await stack.run(`sample@${language}`, { folder }));
+    const config = join(stack.folder, "pruned.json");
+    await writeFile(config, JSON.stringify({ url: stack.url, store: { root: join(stack.folder, "store") } }));
+    const prune = () => stack.towpath(["store", "prune", "--run", id, "--config", config]);
+    const pruned = await prune();
+    expect(pruned.output).toMatch(/Deleted \d+ objects? of 1 run, /);
+    expect(pruned.output).toMatch(/deleted [5-9] refs of 1 run\./);
+    expect(existsSync(join(stack.folder, "store/runs", id))).toBe(false);
+    expect((await prune()).output).toMatch(/nothing to delete[\s\S]*deleted 0 refs of 1 run\./);
+    const plan = await stack.towpath(["rerun", id, "--from-failure", "--plan"]);
+    expect(plan.output).toContain("reuse 0 · run at least 5");
+    expect(plan.output).toContain("the checkpoint of load was deleted");
+    expect((await stack.towpath(["runs", "show", id])).output).toContain("a rerun runs every task again");
+  });
 });

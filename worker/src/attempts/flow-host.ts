@@ -114,7 +114,8 @@ function resumeOf({ assignment, spec }: StoredAttempt): Context["resume"] {
   return {
     origin: resumed?.origin ?? runId,
     earlier: ordinal > 1 || resumed !== null,
-    codeVersions: spec.tasks,
+    // A process in Python computes them itself: the versions of its packages count, and may differ from those at the deploy.
+    codeVersions: spec.entry.kind === "python" ? {} : spec.tasks,
     code: codeVersionOf(spec),
   };
 }

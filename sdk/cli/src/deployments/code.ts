@@ -118,7 +118,8 @@ export async function buildCode(
     configFile: project.configFile,
     python: pythonReach(project),
   };
-  const tasks = new Map(versions.map((one) => [one.module, one.tasks]));
+  const ofPython = project.python.map((one) => [one.module, one.tasks] as const);
+  const tasks = new Map([...versions.map((one) => [one.module, one.tasks] as const), ...ofPython]);
   const remote = new Map([...versions.map((one) => [one.module, one.remote] as const), ...isRemote]);
   const names = new Map(versions.map((one) => [one.module, one.names]));
   return { tree, modules: bundle.modules, tasks, remote, names, sources, warnings };

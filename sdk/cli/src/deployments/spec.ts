@@ -67,7 +67,7 @@ export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Sp
     ...rest,
     ...(reach !== null && { reach }),
     format: SPEC_FORMAT,
-    tasks: entry.kind === "flow" ? (tasks.get(entry.module) ?? {}) : {},
+    tasks: entry.kind === "command" ? {} : (tasks.get(entry.module) ?? {}),
     remoteTasks: remoteTasksOf(deployment, { remote, pools }),
     entry: entry.kind === "flow" ? { ...entry, module } : entry,
   });

@@ -50,8 +50,12 @@ const Flow = z.object({
     )
     .catch([]),
   files: z.array(z.string()).nullable(),
+  tasks: z.record(z.string(), z.string()).catch({}),
 });
-/** A flow as its module declares it. `files`: the project's files that it imports; null if it may use any. */
+/**
+ * A flow as its module declares it. `files`: the project's files that it imports; null if it may use any.
+ * `tasks`: the version of each task by its name.
+ */
 export type PythonFlowFacts = z.output<typeof Flow>;
 
 const Answer = z.union([

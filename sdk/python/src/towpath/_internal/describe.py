@@ -109,6 +109,7 @@ def _flows_of(config: Json | None) -> list[Json]:
 def _flow(root: Path, path: str, function: str, now: Path) -> Json:
     module = _load(root, path, now)
     from .deploy.places import files_reached, flow_in
+    from .deploy.task_versions import task_versions
     from .problem import TowpathError
 
     try:
@@ -123,6 +124,7 @@ def _flow(root: Path, path: str, function: str, now: Path) -> Json:
             f'flow "{function}" in {path}: its parameters cannot be read: {type(error).__name__}: {error}',
             ["correct the annotations of the function"],
         ) from None
+    files = files_reached(root, path)
     code = flow.fn.__code__ if hasattr(flow.fn, "__code__") else None
     return {
         "module": path,
@@ -134,7 +136,8 @@ def _flow(root: Path, path: str, function: str, now: Path) -> Json:
         "remoteTasks": _remote_tasks(root, path),
         "resources": [_resource(one) for one in _declared_resources()],
         "definedAt": None if code is None else {"file": code.co_filename, "line": code.co_firstlineno},
-        "files": files_reached(root, path),
+        "files": files,
+        "tasks": task_versions(root.resolve(), files),
     }
 
 

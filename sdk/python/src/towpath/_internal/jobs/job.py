@@ -46,6 +46,11 @@ def job_named(name: str) -> Job[Any, Any, Any] | None:
     return _known.get(name)
 
 
+def declared_jobs() -> list[Job[Any, Any, Any]]:
+    """All declared jobs."""
+    return list(_known.values())
+
+
 @dataclass(frozen=True)
 class Job(Generic[Input, Handle, Result]):
     """A kind of external job. Declare it at the top of a module that the flow imports. `suspend.job` submits one and waits

@@ -21,6 +21,12 @@ def declare_task(task: Any) -> None:
     _declared.setdefault(task.options.name, {})[place] = task
 
 
+def declared_tasks() -> Iterator[Any]:
+    """All declared tasks."""
+    for places in _declared.values():
+        yield from places.values()
+
+
 def declared_task(name: str) -> Any:
     """The declared task of this name. @raises NotRemote if there is none, or more than one."""
     found = list(_declared.get(name, {}).values())
