@@ -1,8 +1,8 @@
-import { join } from "node:path";
 import type { BatchCluster, Stack } from "../harness/index.ts";
+import { deployFlows, type Language } from "./languages.fixture.ts";
 
 /** Submits a job to a cluster and returns the job's result. A test can make it die or stop once, at a named point. */
-const FLOW = `
+const TYPESCRIPT = `
 import { access, writeFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { flow, job, suspend, task } from "towpath";
@@ -83,18 +83,115 @@ const env = { CLUSTER: CLUSTER_URL };
 export default defineConfig({
   project: "jobs",
   pool: "local",
+  stages: { typescript: {} },
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [deployment(trains, { retry, env, killGraceMs: 1_000, onDisconnect: "continue", lostAfterMs: 2_000 }), deployment(calls, { retry, env })],
 });
 `;
+const PYTHON = `
+import asyncio, json, os, signal, time, urllib.error, urllib.request
+from pathlib import Path
+from towpath import Job, JobStatus, flow, suspend, task
 
-/** Deploys `trains`, which polls its job, and `calls`, whose backend calls back. */
-export async function deployJobs(stack: Stack, cluster: BatchCluster): Promise<void> {
-  const config = CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry")));
-  const home = await stack.project({
-    "flows/trains.ts": FLOW,
-    "towpath.config.ts": config.replace("CLUSTER_URL", JSON.stringify(cluster.url)),
+CLUSTER = os.environ.get("CLUSTER", "")
+
+def die_once(folder: str, die: str, place: str) -> None:
+    at, _, how = die.partition(":")
+    died = Path(folder) / "died"
+    if at != place or died.exists():
+        return
+    died.write_text("")
+    if how != "stand":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(600)
+
+def ask(address: str, method: str = "GET", body: object = None):
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(address, data, method=method), timeout=20) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+def submit_to(key: str, given: dict, callback_url: str | None) -> dict:
+    die_once(given["folder"], given["die"], "before-submit")
+    found = ask(given["cluster"] + "/jobs", "POST", {"key": key, "callbackUrl": callback_url})
+    die_once(given["folder"], given["die"], "before-handle")
+    return {"cluster": given["cluster"], "id": found["id"]}
+
+def find(key: str) -> dict | None:
+    found = ask(CLUSTER + "/jobs?key=" + key)
+    return None if found is None else {"cluster": CLUSTER, "id": str(found["id"])}
+
+def poll(handle: dict) -> JobStatus:
+    status = ask(handle["cluster"] + "/jobs/" + handle["id"])["status"]
+    if status == "SUCCEEDED":
+        return JobStatus("completed", {"id": handle["id"], "polledBy": os.getpid()})
+    if status == "RUNNING":
+        return JobStatus("running", says=status)
+    return JobStatus("failed", error="the cluster says " + status)
+
+def cancel(handle: dict) -> None:
+    ask(handle["cluster"] + "/jobs/" + handle["id"], "DELETE")
+
+train = Job(
+    "train",
+    submit=lambda key, given: submit_to(key, given, None),
+    find=find,
+    poll=poll,
+    cancel=cancel,
+    poll_every="1s",
+)
+called = Job("called", callback=True, submit=submit_to, find=find, cancel=cancel)
+
+@task(checkpoint=False)
+async def lurk(folder: str, die: str) -> None:
+    if not die.startswith("after-handle") or (Path(folder) / "died").exists():
+        return
+    while not (Path(folder) / "now").exists():
+        await asyncio.sleep(0.02)
+    die_once(folder, die, "after-handle")
+
+@flow
+async def trains(cluster: str, folder: str, die: str = "") -> None:
+    (Path(folder) / "flow").write_text(str(os.getpid()))
+    die_once(folder, die, "before-intent")
+    given = {"cluster": cluster, "folder": folder, "die": die}
+    trained, _ = await asyncio.gather(suspend.job(train, given), lurk(folder, die))
+    (Path(folder) / "result").write_text(json.dumps({**trained, "ranIn": os.getpid()}))
+
+@flow
+def calls(cluster: str, folder: str, die: str = "") -> None:
+    result = suspend.job(called, {"cluster": cluster, "folder": folder, "die": die})
+    (Path(folder) / "result").write_text(json.dumps(result))
+`;
+const PYTHON_CONFIG = `
+from flows.trains import calls, trains
+from towpath.config import deployment, oci_layout, project, stage
+
+retry = {"limit": 5, "delay": 0, "causes": ["lost", "killed", "error"]}
+env = {"CLUSTER": CLUSTER_URL}
+config = project(
+    "jobs",
+    pool="local",
+    stages={"python": stage()},
+    registry=oci_layout(REGISTRY),
+    deployments=[
+        deployment(trains, retry=retry, env=env, kill_grace="1s", on_disconnect="continue", lost_after="2s"),
+        deployment(calls, retry=retry, env=env),
+    ],
+)
+`;
+
+/** Deploys `trains`, which polls its job, and `calls`, whose backend calls back, in the stage of a language. */
+export async function deployJobs(stack: Stack, cluster: BatchCluster, language: Language): Promise<void> {
+  const url = JSON.stringify(cluster.url);
+  await deployFlows(stack, language, {
+    typescript: {
+      "flows/trains.ts": TYPESCRIPT,
+      "towpath.config.ts": CONFIG.replace("CLUSTER_URL", url),
+    },
+    python: {
+      "flows/trains.py": PYTHON,
+      "towpath_config.py": PYTHON_CONFIG.replace("CLUSTER_URL", url),
+    },
   });
-  const deployed = await stack.towpath(["deploy", "--project", home]);
-  if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
 }
