@@ -7,7 +7,7 @@ describe.skipIf(!hasPython)(
   () => {
     test.each(interpreters.slice(1, -1))(
       "passes its own tests under Python $version",
-      { timeout: 180_000 },
+      { timeout: 900_000 },
       async ({ path }) => {
         await ownTests(path);
       },

@@ -6,9 +6,9 @@ import { ownTests, runIn } from "./own-tests.ts";
 const outermost = [...new Set([interpreters[0], interpreters.at(-1)])].filter((one) => one !== undefined);
 
 describe.skipIf(!hasPython)("the Python package", () => {
-  test.each(outermost)(
+  test.concurrent.each(outermost)(
     "passes its own tests under Python $version",
-    { timeout: 180_000 },
+    { timeout: 900_000 },
     async ({ path }) => {
       await ownTests(path);
     },
