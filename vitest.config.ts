@@ -12,7 +12,7 @@ const long = [
   "sdk/cli/src/chaos/chaos.test.ts",
   "test/bench/smoke.test.ts",
   "test/browser/*.test.ts",
-  "test/chaos/{short,mutations}.test.ts",
+  "test/chaos/{short,mutations,python-mutations}.test.ts",
   "test/docs/{backup-and-restore,set-up}.test.ts",
   "test/e2e/{job-takeover,upgrade}.test.ts",
   "test/package/package.test.ts",

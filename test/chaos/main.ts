@@ -11,6 +11,7 @@ import { type Ground, openGround } from "./ground.ts";
 import { headLine, type Result, resultLine, runCase } from "./matrix.ts";
 import { NOTICES, runMutation, TEST_NOTICES, testNotices } from "./mutation.ts";
 import { MUTATIONS } from "./mutations.ts";
+import { PYTHON_MUTATIONS, type PythonMutationName, pythonNotices } from "./python-mutations.ts";
 
 const { values } = parseArgs({
   options: {
@@ -34,9 +35,12 @@ const chosen = CASES.filter((one) => all || wanted(one.name));
 const taken = {
   byCase: (Object.keys(NOTICES) as (keyof typeof NOTICES)[]).filter((name) => all || wanted(name)),
   byTest: (Object.keys(TEST_NOTICES) as (keyof typeof TEST_NOTICES)[]).filter((name) => all || wanted(name)),
+  byPython: (Object.keys(PYTHON_MUTATIONS) as PythonMutationName[]).filter((name) => all || wanted(name)),
 };
-const names = values.mutations ? Object.keys(MUTATIONS) : CASES.map(({ name }) => name);
-if ((values.mutations ? [...taken.byCase, ...taken.byTest] : chosen).length === 0) {
+const names = values.mutations
+  ? [...Object.keys(MUTATIONS), ...Object.keys(PYTHON_MUTATIONS)]
+  : CASES.map(({ name }) => name);
+if ((values.mutations ? [...taken.byCase, ...taken.byTest, ...taken.byPython] : chosen).length === 0) {
   console.error(`There is none of that name. Names: ${names.join(", ")}.`);
   process.exit(2);
 }
@@ -63,17 +67,16 @@ async function runMutations(ground: Ground): Promise<void> {
       again: `--mutations --only ${name}`,
       good: "noticed",
     });
-  for (const name of taken.byTest) {
-    const { noticed, output } = await testNotices(name);
-    const { file } = TEST_NOTICES[name];
-    ran += 1;
-    if (!noticed) broken += 1;
-    console.log(
-      noticed
-        ? `${file} fails without "${name}", as expected`
-        : `${file} PASSES WITHOUT "${name}"\n${output}`,
-    );
-  }
+  for (const name of taken.byTest) tell(name, TEST_NOTICES[name].file, await testNotices(name));
+  for (const name of taken.byPython) tell(name, PYTHON_MUTATIONS[name].tests, await pythonNotices(name));
+}
+
+function tell(name: string, file: string, { noticed, output }: { noticed: boolean; output: string }): void {
+  ran += 1;
+  if (!noticed) broken += 1;
+  console.log(
+    noticed ? `${file} fails without "${name}", as expected` : `${file} PASSES WITHOUT "${name}"\n${output}`,
+  );
 }
 
 {

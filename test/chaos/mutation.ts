@@ -26,6 +26,9 @@ const CREATE = "services/control/src/runs/create/create.test.ts";
 const CHOOSE = "services/control/src/limits/choose.prop.test.ts";
 const COMPUTE = "services/control/src/runs/compute/compute.test.ts";
 
+const ENVIRONMENTS = "worker/src/environments/environments.test.ts";
+const STORE = "worker/src/attempts/store-access.test.ts";
+
 /** Which test file must fail with a mutation, and the text in its output which proves that the mutation made it fail. */
 export const TEST_NOTICES = {
   fence: MODEL,
@@ -79,6 +82,10 @@ export const TEST_NOTICES = {
     file: "sdk/flow/src/task/identity.test.ts",
     title: "is its parent's path, its name and its key",
   },
+  seal: { file: ENVIRONMENTS, title: "that was changed is built again" },
+  pickleConsent: { file: STORE, title: "are not given to a deployment that does not allow pickle" },
+  pickleKey: { file: STORE, title: "differ between deployments, stages and workspaces" },
+  keyLength: { file: STORE, title: "are refused if a store key is missing or shorter than 32 bytes" },
 } as const satisfies Partial<Record<MutationName, { file: string; title: string }>>;
 
 /** Environment of a process that runs with a mutation. */

@@ -158,6 +158,30 @@ export const MUTATIONS = {
     from: "const left = await killLeftovers(deps, claimed, { process: args.process, exit });",
     to: "const left: never[] = [];",
   },
+  /** Environments and code that were changed after they were made are used. */
+  seal: {
+    file: "worker/src/code/tree-seal.ts",
+    from: 'return noted === found ? "intact" : "changed";',
+    to: 'return noted === "" && found === "" ? "changed" : "intact";',
+  },
+  /** A flow gets the keys of pickled values although its author has not allowed pickle. */
+  pickleConsent: {
+    file: "worker/src/attempts/store-access.ts",
+    from: '|| !spec.entry.codecs?.includes("pickle")',
+    to: "",
+  },
+  /** All deployments sign pickled values with one key. */
+  pickleKey: {
+    file: "worker/src/attempts/store-access.ts",
+    from: '["towpath-pickle", spec.workspaceId, deploymentNameOf(spec)]',
+    to: '["towpath-pickle"]',
+  },
+  /** Keys that can be guessed are used. */
+  keyLength: {
+    file: "worker/src/attempts/store-access.ts",
+    from: "Buffer.byteLength(key) < KEY_BYTES_MIN",
+    to: "Buffer.byteLength(key) < 0",
+  },
 } as const;
 
 /** The name of a mutation. */
