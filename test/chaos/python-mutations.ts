@@ -27,7 +27,7 @@ export const PYTHON_MUTATIONS = {
     tests: "test_guards",
     title: "test_a_value_whose_bytes_were_changed_is_not_used",
   },
-  /** A pickled value is read whoever has signed it. */
+  /** A pickled value is read with any signature. */
   pickleMac: {
     file: "store/pickled.py",
     from: "return any(hmac.compare_digest(",
