@@ -400,8 +400,8 @@ const goneStays = (clock: Clock) =>
 
 /**
  * Records polls of workers. Of any number of concurrent polls of a worker, the latest stays. One statement locks the
- * rows in the order of their ids. Unknown workers are missing from the answer. The commit does not wait for the disk:
- * after a crash the next poll repeats the facts.
+ * rows in the order of their ids. The answer has the rows as they were locked: a worker that was deleted while the statement
+ * waited is missing, as an unknown one is. The commit does not wait for the disk: after a crash the next poll repeats the facts.
  */
 export async function updateSeen(
   to: Queryable,
@@ -419,7 +419,7 @@ export async function updateSeen(
         select * from json_to_recordset(${JSON.stringify(came)}::json) as c ("workerId" uuid, generation bigint,
           seq bigint, draining boolean, "pausedSeconds" float8, reason text, reconciled uuid, offering boolean)
       ), locked as materialized (
-        select w.id, ${UNHURRIED} as unhurried from worker w where w.workspace_id = ${args.workspaceId} and w.id = any(${ids}::uuid[])
+        select w.id, w.name, w.generation, ${UNHURRIED} as unhurried from worker w where w.workspace_id = ${args.workspaceId} and w.id = any(${ids}::uuid[])
         order by w.id for update
       ), noted as (
         update worker w set last_seen_at = ${now(args.clock)}, draining = c.draining, poll_seq = c.seq,
@@ -431,10 +431,9 @@ export async function updateSeen(
           and c."workerId" = w.id and w.generation = c.generation and w.poll_seq < c.seq
         returning w.id, w.offering_since
       )
-      select w.id, w.name, w.generation::float8 as generation, n.id is not null as latest,
+      select l.id, l.name, l.generation::float8 as generation, n.id is not null as latest,
         extract(epoch from ${now(args.clock)} - n.offering_since)::float8 * 1000 as "offeringMs"
-      from worker w left join noted n on n.id = w.id
-      where w.workspace_id = ${args.workspaceId} and w.id = any(${ids}::uuid[])`,
+      from locked l left join noted n on n.id = l.id`,
   );
 }
 

@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { type Assignment, HOLDS_SHOWN, workerOnlineMs } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { untilBlocked } from "../../blocked.fixture.ts";
 import { FakeWorker, records } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { losePeriodicJob } from "../periodic-jobs.ts";
@@ -169,5 +171,21 @@ describe("a worker", () => {
       expect(poll.status === "fulfilled").toBe(removed.status === "rejected");
       expect(await names(tenancy)).toEqual(poll.status === "fulfilled" ? ["laptop"] : []);
     }
+  });
+
+  test.each([
+    ["removed", sql`delete from worker where`],
+    ["started again", sql`update worker set generation = generation + 1, poll_seq = 0 where`],
+  ])("that polls while it is %s must open a session again, although it waits", async (_, change) => {
+    const tenancy = await openTenancy(testEnv);
+    const { workspaceId } = tenancy.scope;
+    const worker = await tenancy.worker();
+    const polling = await testEnv.deps.database.db.transaction(async (tx) => {
+      await tx.execute(sql`${change} workspace_id = ${workspaceId} and id = ${worker.workerId}`);
+      const poll = new FakeWorker(testEnv, worker).poll({ waitMs: 0 }).catch((error: unknown) => error);
+      await untilBlocked(testEnv);
+      return { poll };
+    });
+    expect(await polling.poll).toMatchObject({ code: "session-expired" });
   });
 });
