@@ -1,4 +1,5 @@
 import type { ProcessRow } from "@towpath/contract/process";
+import { withoutTrees } from "../code/index.ts";
 import type { Gateway } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import { type KillGroupOptions, killGroup, killMarked } from "../host/index.ts";
@@ -91,7 +92,7 @@ function endingOf(deps: AttemptDeps, { claimed, prepared }: Running, exit: ExitS
         return oomKilled;
       },
       // Redacted before it is cut: half a secret would not be found.
-      printed: printed.map((text) => prepared.redactor.text(text)),
+      printed: printed.map((text) => withoutTrees(deps.cache, prepared.redactor.text(text))),
     });
   };
 }

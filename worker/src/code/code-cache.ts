@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rm, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { identifyProcess, isAlive, type ProcessIdentity } from "@towpath/contract/process";
 import { type Clock, wallClock } from "../host/clock.ts";
 import { CodeError } from "./code-error.ts";
@@ -86,6 +86,14 @@ export async function openCodeCache(options: CodeCacheOptions): Promise<CodeCach
 /** Where a tree lies once it is complete. */
 export function treePath(cache: CodeCache, key: string): string {
   return join(cache.dir, key);
+}
+
+/** A text in which paths of files in trees begin at their tree: `flows/load.py` says enough, and no place on this machine. */
+export function withoutTrees(cache: CodeCache, text: string): string {
+  return text
+    .split(`${cache.dir}${sep}`)
+    .map((part, index) => (index === 0 ? part : part.slice(part.indexOf(sep) + 1)))
+    .join("");
 }
 
 /** A new directory in which to make a tree. The caller removes it. */

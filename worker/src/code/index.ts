@@ -1,5 +1,5 @@
 export { bringTree, type FetchedCode } from "./bring-tree.ts";
-export { type CodeCache, holdTree, openCodeCache, treePath } from "./code-cache.ts";
+export { type CodeCache, holdTree, openCodeCache, treePath, withoutTrees } from "./code-cache.ts";
 export { CodeError } from "./code-error.ts";
 export type { CodeRequest } from "./code-request.ts";
 export { fetchCode } from "./fetch-code.ts";

@@ -58,6 +58,16 @@ test("without an outcome from the flow, its exit decides", () => {
   expect(decide({})).toMatchObject({ cause: "killed", exitCode: null });
 });
 
+test("a flow in Python that ends early or crashes hears of its own language", () => {
+  const python = (more: Partial<EndingFacts>) => decide({ entry: "python", ...more }).error?.message;
+  expect(python({ exit: { code: 0, signal: null } })).toContain("calls os._exit.");
+  expect(decide({ exit: { code: 0, signal: null } }).error?.message).toContain("calls process.exit.");
+  const stack =
+    'Fatal Python error: Aborted\n\nCurrent thread 0x01 (most recent call first):\n  File "a.py", line 3 in b\n';
+  const exit = { code: null, signal: "SIGABRT" } as const;
+  expect(python({ exit, printed: ["", stack] })).toMatch(/SIGABRT.* Python was at a\.py:3, in b\.$/);
+});
+
 test("exit codes and signals with a meaning are explained, with the next step", () => {
   const command = (code: number | null, signal: string | null = null) =>
     decide({ entry: "command", commandExit: { code, signal, error: null } }).error?.message;

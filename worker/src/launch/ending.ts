@@ -1,7 +1,7 @@
 import type { Cause, ControlRecord, FlowCause, Ref, RunError, Spec } from "@towpath/contract";
 import type { z } from "zod";
 import type { Unnumbered } from "../secrets/index.ts";
-import { isHeapFull, printedError } from "./last-error.ts";
+import { crashedAt, isHeapFull, printedError } from "./last-error.ts";
 import type { CommandExit } from "./run-command.ts";
 import type { ExitStatus } from "./runner-process.ts";
 
@@ -187,7 +187,7 @@ function unreportedEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
   if (signal !== null)
     return failed(
       "killed",
-      `The process was ended by ${signal}, which the worker did not send. ${SIGNALS[signal] ?? LAST_LINES}`,
+      `The process was ended by ${signal}, which the worker did not send. ${SIGNALS[signal] ?? LAST_LINES}${placeOf(facts)}`,
     );
   if (code === null)
     return failed(
@@ -197,13 +197,19 @@ function unreportedEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
   if (facts.entry !== "command" && code === 0)
     return failed(
       "error",
-      "The process ended with code 0 before the flow had ended. Check whether it calls process.exit.",
+      `The process ended with code 0 before the flow had ended. Check whether it calls ${facts.entry === "python" ? "os._exit" : "process.exit"}.`,
     );
   const what = facts.entry === "command" ? "command" : "process";
   const meaning = EXIT_CODES[code];
   const ended = failed("error", `The ${what} ended with code ${code}. ${meaning ?? LAST_LINES}`);
   const error = meaning === undefined ? lastPrinted(facts) : null;
   return error === null ? ended : { ...ended, error };
+}
+
+/** Where Python was when native code ended it. Empty if it did not say. */
+function placeOf({ printed }: EndingFacts): string {
+  const place = printed.map(crashedAt).find((one) => one !== null);
+  return place === undefined || place === null ? "" : ` Python was at ${place}.`;
 }
 
 function failed(cause: Cause, message: string): Omit<Ending, "exitCode"> & { readonly note: string } {

@@ -2,7 +2,7 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { isHeapFull, lastOutput, printedError } from "./last-error.ts";
+import { crashedAt, isHeapFull, lastOutput, printedError } from "./last-error.ts";
 
 const PYTHON = `loading
 Traceback (most recent call last):
@@ -51,6 +51,29 @@ Node.js v24.21.0
     name: "TypeError",
     message: "no rows (/code/job.js:3:11, in load)",
   });
+});
+
+test("of a crash of Python, the line outside of packages is found", () => {
+  const crash = `loading
+Fatal Python error: Segmentation fault
+
+Thread 0x00007f01 (most recent call first):
+  File "/usr/lib/python3.12/threading.py", line 1 in wait
+
+Current thread 0x00007f02 (most recent call first):
+  File "/usr/lib/python3.12/ctypes/__init__.py", line 519 in string_at
+  File "flows/load.py", line 12 in read
+  File "flows/load.py", line 40 in load
+  File "/w/lib/python3.12/site-packages/towpath/_internal/task/run_task.py", line 9 in call
+
+Extension modules: numpy.core._multiarray_umath (total: 1)
+`;
+  expect(crashedAt(crash)).toBe("flows/load.py:12, in read");
+  expect(crashedAt(crash.replaceAll("flows/", "/usr/lib/python3.12/"))).toMatch(
+    /ctypes.*:519, in string_at$/,
+  );
+  expect(crashedAt(PYTHON)).toBeNull();
+  expect(crashedAt("Fatal Python error: Aborted\n")).toBeNull();
 });
 
 test("other output is described by its last line", () => {

@@ -52,6 +52,31 @@ export function printedError(output: string): PrintedError | null {
   return pythonError(lines) ?? nodeError(lines) ?? lastLine(lines);
 }
 
+const CRASH = "Fatal Python error: ";
+const CRASHED_THREAD = /^Current thread 0x[0-9a-f]+\b.*\(most recent call first\):$/;
+const CRASH_FRAME = /^ {2}File "(.+)", line (\d+) in (.+)$/;
+/** Code that the author did not write. */
+const PACKAGED = /[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python3|[/\\]towpath[/\\]_internal[/\\]|^</;
+
+/**
+ * The line of Python at which native code ended the process, as `faulthandler` prints it: the innermost one outside of packages,
+ * such as `flow.py:12, in load`. Null if the output has no such stack.
+ */
+export function crashedAt(output: string): string | null {
+  const lines = output.split(/\r?\n/);
+  const begin = lines.findLastIndex((line) => line.startsWith(CRASH));
+  const thread = lines.findIndex((line, index) => index > begin && CRASHED_THREAD.test(line));
+  if (begin < 0 || thread < 0) return null;
+  const end = lines.findIndex((line, index) => index > thread && !line.startsWith("  "));
+  const frames = lines.slice(thread + 1, end < 0 ? undefined : end).flatMap((line) => {
+    const [, file, number, where] = CRASH_FRAME.exec(line) ?? [];
+    return file === undefined ? [] : [{ file, place: `${file}:${number}, in ${where}` }];
+  });
+  return (
+    (frames.find(({ file }) => !PACKAGED.test(file)) ?? frames[0])?.place.slice(0, MESSAGE_CHARS) ?? null
+  );
+}
+
 const TRACEBACK = "Traceback (most recent call last):";
 const PYTHON_FRAME = /^\s+File "(.+)", line (\d+)(?:, in (.+))?$/;
 

@@ -18,7 +18,7 @@ from ..gateway.http import Address
 from ..gateway.session import Session
 from ..logs.capture import capture
 from ..problem import InvalidDefinition
-from . import interrupt
+from . import hard_exit, interrupt
 from .channel import Channel, open_channel
 from .describe_error import describe_error, stack_of
 from .run_flow import RunEnd, run_ending, run_flow
@@ -35,6 +35,7 @@ _MARK = "TOWPATH_RUNNER"
 def main() -> NoReturn:
     """Waits for the task of the worker that started this process, and runs it."""
     channel = open_channel()
+    hard_exit.show_crashes()
     _warm_up()
     channel.tell("ready")
     message = channel.next()
@@ -80,9 +81,11 @@ def run_attempt(flow: Flow[Any, Any], session: Session) -> RunEnd:
     interrupt.install()
     session.follow_commands()
     release = capture(session.sender)
+    release_exit = hard_exit.guard(session.sender)
     try:
         return run_flow(flow, session.host())
     finally:
+        release_exit()
         release()
         session.close()
 

@@ -6,6 +6,7 @@ thread sends only what nobody waits for, such as log lines.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -199,6 +200,13 @@ class Sender:
             if not answer.is_ok:
                 raise answer.refusal("GET /stored")
             stored = bool(answer.body["stored"])
+
+    def flush(self) -> None:
+        """Returns once the gateway holds all that was posted, or nothing more can be sent."""
+        with self._lock:
+            newest = self._seq
+        with contextlib.suppress(GatewayRefused):
+            self._until_held(newest)
 
     def close(self) -> None:
         """Stops sending."""
