@@ -45,7 +45,7 @@ export interface Stack extends AsyncDisposable {
   /** Writes a flow project that can import this repository's packages. */
   project(files: Record<string, string>): Promise<string>;
   /** Runs a `towpath` command and waits for its end. */
-  towpath(args: readonly string[], options?: { cwd?: string }): Promise<CliResult>;
+  towpath(args: readonly string[], options?: { cwd?: string; env?: NodeJS.ProcessEnv }): Promise<CliResult>;
   /** Creates a run and returns its id. */
   run(deployment: string, parameters?: Run["parameters"]): Promise<string>;
   /** Follows the run's stream until `until` is true of it, or until it ends. */
@@ -245,9 +245,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       return worker;
     },
     project: (files) => writeProject(folder, files, root),
-    async towpath(args, { cwd = folder } = {}) {
+    async towpath(args, { cwd = folder, env: more = {} } = {}) {
       const command = [join(root, COMMAND), ...args, "--state", folder, "--url", url, "--key", token];
-      await using cli = startProcess({ command: process.execPath, args: command, cwd, env: cleanEnv({}) });
+      await using cli = startProcess({ command: process.execPath, args: command, cwd, env: cleanEnv(more) });
       return { code: await cli.exited, output: cli.output() };
     },
     async run(deployment, parameters = {}) {

@@ -5,6 +5,7 @@ import { closest, type LogFormat, logFormatOf, storeRootFault } from "@towpath/c
 import { z } from "zod";
 import { overridden } from "./compute/index.ts";
 import { type Failpoint, parseFailpoints } from "./host/failpoint.ts";
+import { mapSecrets, type RegistryWith, secretsOf } from "./registry-secrets.ts";
 import {
   type PythonIndexShape,
   type RegistryShape,
@@ -35,14 +36,7 @@ export interface StoreConfig {
 export type SecretSource = { readonly file: string } | { readonly env: string };
 
 /** A code registry that this worker's configuration allows. */
-export type RegistryConfig =
-  | { readonly kind: "oci-layout"; readonly path: string }
-  | {
-      readonly kind: "git";
-      readonly url: string;
-      readonly username: string | undefined;
-      readonly password: SecretSource | undefined;
-    };
+export type RegistryConfig = RegistryWith<SecretSource>;
 
 /** A package index of Python that this worker's configuration allows: an address, or a folder of wheels. */
 export type PythonIndex =
@@ -246,8 +240,8 @@ async function checkSources(
 ): Promise<void> {
   const needed = [{ path: "key", source: settings.key }];
   for (const [name, registry] of Object.entries(settings.registries)) {
-    if (registry.kind !== "git" || !registry.password) continue;
-    needed.push({ path: `registries.${name}.password`, source: registry.password });
+    for (const [field, source] of secretsOf(registry))
+      needed.push({ path: `registries.${name}.${field}`, source });
   }
   for (const { path, source } of needed) {
     const fault = await sourceFault(secretSource(source, args.folder), args.environment);
@@ -366,11 +360,7 @@ function pythonIndex(index: z.output<typeof PythonIndexShape>, folder: string): 
 
 function registryConfig(registry: z.output<typeof RegistryShape>, folder: string): RegistryConfig {
   if (registry.kind === "oci-layout") return { ...registry, path: resolve(folder, registry.path) };
-  return {
-    ...registry,
-    username: registry.username,
-    password: registry.password && secretSource(registry.password, folder),
-  };
+  return mapSecrets(registry, (source: z.output<typeof SecretSourceShape>) => secretSource(source, folder));
 }
 
 function mapValues<In, Out>(record: Readonly<Record<string, In>>, map: (value: In) => Out) {

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { DurationMs, LIMITS, Name } from "@towpath/contract";
+import { CodeAddress, DurationMs, LIMITS, Name, OciAddress } from "@towpath/contract";
 import { z } from "zod";
 import { ComputeShape } from "./compute/index.ts";
 
@@ -13,6 +13,13 @@ export const SecretSourceShape = z
 /** Where code may be fetched from. */
 export const RegistryShape = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("oci-layout"), path: z.string().min(1) }),
+  z.strictObject({
+    kind: z.literal("oci"),
+    url: OciAddress,
+    username: z.string().min(1).optional(),
+    password: SecretSourceShape.optional(),
+    tokenUrl: CodeAddress.optional(),
+  }),
   z.strictObject({
     kind: z.literal("git"),
     url: z.url({

@@ -160,6 +160,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     dir: paths.cache,
     onChanged,
     git: { env: allowedEnvironment(config.environment, GIT_VARIABLES) },
+    environment: config.environment,
   });
   const environments = {
     cache: await openCodeCache({

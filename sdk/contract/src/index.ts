@@ -1,4 +1,5 @@
 export * from "./compute/compute.ts";
+export * from "./deployments/code-address.ts";
 export * from "./deployments/deployments.ts";
 export * from "./deployments/entry-text.ts";
 export * from "./deployments/parameters.ts";

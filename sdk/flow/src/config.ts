@@ -1,4 +1,4 @@
-import { CodePath, Name, parseDuration, type TimingInput } from "@towpath/contract";
+import { CodeAddress, CodePath, Name, OciAddress, parseDuration, type TimingInput } from "@towpath/contract";
 import { z } from "zod";
 import { checkOptions, type Deployment } from "./deployments/deployment.ts";
 import type { Registry } from "./deployments/registry.ts";
@@ -24,6 +24,8 @@ export {
   type GitRegistry,
   git,
   type OciLayoutRegistry,
+  type OciRegistry,
+  oci,
   ociLayout,
   type PasswordSource,
   type Registry,
@@ -110,7 +112,7 @@ export interface ProjectConfig {
   readonly project: string;
   /** The pool of deployments that name none. */
   readonly pool: string;
-  /** Where `towpath deploy` pushes the code: `git(…)` or `ociLayout(…)`. */
+  /** Where `towpath deploy` pushes the code: `oci(…)`, `git(…)` or `ociLayout(…)`. */
   readonly registry: Registry;
   /** The store of the runs' values, by its name in the workers' own configuration. @default the workers' default */
   readonly store?: string;
@@ -146,6 +148,14 @@ const Password = z.union([
 ]);
 const AnyRegistry = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("oci-layout"), name: Name, path: z.string().min(1) }),
+  z.strictObject({
+    kind: z.literal("oci"),
+    name: Name,
+    url: OciAddress,
+    username: z.string().min(1).optional(),
+    password: Password.optional(),
+    tokenUrl: CodeAddress.optional(),
+  }),
   z.strictObject({
     kind: z.literal("git"),
     name: Name,

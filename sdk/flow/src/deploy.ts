@@ -27,9 +27,22 @@ export interface DeployOutcome {
   readonly wasRemoved: boolean;
 }
 
+/** The code that a deploy pushed. */
+export interface PushedCode {
+  /** What workers' own configuration calls the registry. */
+  readonly registry: string;
+  /** The registry's address or folder, without a login. */
+  readonly address: string;
+  readonly digest: string;
+  /** False: the registry had the same code already. */
+  readonly isNew: boolean;
+}
+
 /** The result of a deploy. */
 export interface DeployReport {
   readonly outcomes: readonly DeployOutcome[];
+  /** Null if nothing is pushed, because only the plan was asked for. */
+  readonly pushed: PushedCode | null;
   readonly code: BundleSize;
   /** What will keep runs from starting, and other faults that did not stop the deploy. Whole sentences. */
   readonly warnings: readonly string[];

@@ -10,6 +10,7 @@ import {
 } from "@towpath/contract";
 import { readBootId } from "@towpath/contract/process";
 import { CodeError, type CodeRequest, type FetchedCode, fetchCode } from "../code/index.ts";
+import type { SecretSource } from "../config.ts";
 import {
   type BuiltEnvironment,
   bringEnvironment,
@@ -27,6 +28,7 @@ import {
   type RunnerProcess,
   type RunnerProgram,
 } from "../launch/index.ts";
+import { readSecretsOf } from "../registry-secrets.ts";
 import { createRedactor, type Redactor, readSecret } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
@@ -188,20 +190,10 @@ export async function codeRequest(
   if (!registry) {
     throw new Refusal("registry-not-allowed", `This worker has no registry called "${pin.registry}".`);
   }
-  if (registry.kind === "oci-layout") return { source: registry, digest: pin.digest };
-  const { url, username, password } = registry;
-  const secret =
-    password &&
-    (await readSecret(deps.config, { name: `the password of registry "${pin.registry}"`, source: password }));
-  return {
-    source: {
-      kind: "git",
-      url,
-      ...(username !== undefined && { username }),
-      ...(secret !== undefined && { password: secret }),
-    },
-    digest: pin.digest,
-  };
+  const source = await readSecretsOf<SecretSource>(registry, (source, field) =>
+    readSecret(deps.config, { name: `the ${field} of registry "${pin.registry}"`, source }),
+  );
+  return { source, digest: pin.digest };
 }
 
 /** The parameters as user code sees them. A command gets the defaults of its schema; a flow applies its own. */

@@ -2,7 +2,7 @@ import { chmod, mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type CodeCache, type Fetching, holdTree, makeWorkspace, touchTree, treePath } from "./code-cache.ts";
 import { CodeError, systemCode } from "./code-error.ts";
-import type { FetchTarget } from "./oci-layout.ts";
+import type { FetchTarget } from "./fetch-target.ts";
 import { removeTree, sealTree } from "./seal-tree.ts";
 import { treeState, writeSeal } from "./tree-seal.ts";
 

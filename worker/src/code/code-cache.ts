@@ -34,6 +34,8 @@ export interface CodeCache {
   readonly dir: string;
   readonly limits: CodeLimits;
   readonly git: GitOptions;
+  /** Names the proxies for registries over HTTP. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly self: ProcessIdentity;
   /** A tree differed from its seal. It was set aside, and is made anew. */
@@ -50,6 +52,8 @@ export interface CodeCacheOptions {
   readonly dir: string;
   readonly limits?: Partial<CodeLimits>;
   readonly git?: GitOptions;
+  /** Holds `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. @default no proxy */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** For last uses and ages. @default the wall clock */
   readonly clock?: Clock;
   /** Hears of each tree that was changed after it was made. @default nobody does */
@@ -75,6 +79,7 @@ export async function openCodeCache(options: CodeCacheOptions): Promise<CodeCach
     dir: options.dir,
     limits: { ...DEFAULT_CODE_LIMITS, ...options.limits },
     git: options.git ?? {},
+    environment: options.environment ?? {},
     clock: options.clock ?? wallClock,
     onChanged: options.onChanged ?? (() => {}),
     self: self ?? { pid: process.pid, start: "unknown" },

@@ -38,6 +38,11 @@ export const CODE_ERRORS = {
     retryable: true,
     nextStep: "Check that the code registry is up and that this worker can reach it.",
   },
+  "bad-answer": {
+    kind: "unavailable",
+    retryable: true,
+    nextStep: "Check this code registry's address in the worker's configuration, and what answers there.",
+  },
   "not-found": {
     kind: "unavailable",
     retryable: true,

@@ -4,11 +4,20 @@ import { CodeError } from "./code-error.ts";
 export type CodeSource =
   | { readonly kind: "oci-layout"; readonly path: string }
   | {
+      readonly kind: "oci";
+      /** The registry's origin and the repository, without credentials. */
+      readonly url: string;
+      readonly username?: string | undefined;
+      readonly password?: string | undefined;
+      /** The token endpoint on another origin, which may get the login. */
+      readonly tokenUrl?: string | undefined;
+    }
+  | {
       readonly kind: "git";
       /** `https://`, `http://` or `file://`, without credentials. */
       readonly url: string;
-      readonly username?: string;
-      readonly password?: string;
+      readonly username?: string | undefined;
+      readonly password?: string | undefined;
       /** Sent with each request, name to value. */
       readonly extraHeaders?: Readonly<Record<string, string>>;
     };
@@ -28,10 +37,13 @@ const GIT_COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
  * @throws CodeError `bad-ref`. It does not repeat the text, which came from outside.
  */
 export function parseDigest(request: CodeRequest): string {
-  if (request.source.kind === "oci-layout") {
+  if (request.source.kind !== "git") {
     const hex = OCI_DIGEST.exec(request.digest)?.[1];
     if (hex) return hex;
-    throw new CodeError("bad-ref", "Code in an OCI layout is named by sha256: and 64 lower-case hex digits.");
+    throw new CodeError(
+      "bad-ref",
+      "Code in an OCI registry is named by sha256: and 64 lower-case hex digits.",
+    );
   }
   if (GIT_COMMIT.test(request.digest)) return request.digest;
   throw new CodeError(

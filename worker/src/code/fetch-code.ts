@@ -1,8 +1,10 @@
 import { bringTree, type FetchedCode } from "./bring-tree.ts";
 import type { CodeCache } from "./code-cache.ts";
 import { type CodeRequest, cacheKey, parseDigest } from "./code-request.ts";
+import type { FetchTarget } from "./fetch-target.ts";
 import { fetchFromGit } from "./git-fetch.ts";
-import { type FetchTarget, fetchFromLayout } from "./oci-layout.ts";
+import { fetchFromLayout } from "./oci-layout.ts";
+import { fetchFromOci } from "./oci-registry.ts";
 
 /**
  * Brings code into the cache, or finds it there.
@@ -18,8 +20,15 @@ export async function fetchCode(
 }
 
 async function fetchFrom(cache: CodeCache, request: CodeRequest, target: FetchTarget): Promise<void> {
-  const { source } = request;
+  const { source, digest } = request;
+  const { environment } = cache;
   const hex = parseDigest(request);
-  if (source.kind === "git") return await fetchFromGit(target, { source, commit: hex, git: cache.git });
-  return await fetchFromLayout(target, { layoutDir: source.path, hex });
+  switch (source.kind) {
+    case "oci-layout":
+      return await fetchFromLayout(target, { layoutDir: source.path, hex });
+    case "oci":
+      return await fetchFromOci(target, { source, digest, environment });
+    case "git":
+      return await fetchFromGit(target, { source, commit: hex, git: cache.git });
+  }
 }

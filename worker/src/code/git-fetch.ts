@@ -1,6 +1,7 @@
 import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CodeError } from "./code-error.ts";
+import type { FetchTarget } from "./fetch-target.ts";
 import { gitFailure, refusesCommit } from "./git-failure.ts";
 import {
   type GitCall,
@@ -11,7 +12,6 @@ import {
   ULIMIT_BLOCK_BYTES,
 } from "./git-process.ts";
 import { type CheckedGitSource, checkGitSource, type GitSource } from "./git-source.ts";
-import type { FetchTarget } from "./oci-layout.ts";
 import { readTar } from "./read-archive.ts";
 import { TreeWriter } from "./tree-writer.ts";
 

@@ -1,35 +1,21 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open, rm, stat } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
 import { CodeError, systemCode } from "./code-error.ts";
+import type { FetchTarget } from "./fetch-target.ts";
 import type { CodeLimits } from "./limits.ts";
-import { gunzip, readTar } from "./read-archive.ts";
+import { type Layer, type Manifest, parseManifest } from "./oci-manifest.ts";
 import { TreeWriter } from "./tree-writer.ts";
+import { unpackArchive } from "./unpack.ts";
 
 /*
  * OCI image layout: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  * Only `blobs/sha256` is read. `index.json` can be changed without changing a digest, so it is not consulted.
  */
 
-const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
-const LAYER_TYPES = [
-  "application/vnd.oci.image.layer.v1.tar+gzip",
-  "application/vnd.towpath.code.v1.tar+gzip",
-] as const;
 const CHUNK_BYTES = 256 * 1024;
 const OWNER_ONLY = 0o600;
-
-/** Where fetching writes, and how long it may take. */
-export interface FetchTarget {
-  /** An empty directory for the tree. */
-  readonly treeDir: string;
-  /** An empty directory for temporary files. The caller removes it. */
-  readonly scratchDir: string;
-  readonly limits: CodeLimits;
-  readonly signal: AbortSignal;
-}
 
 /**
  * Writes the tree of the OCI manifest with this digest. Size and digest of each blob are checked before it is
@@ -41,28 +27,9 @@ export async function fetchFromLayout(
   args: { layoutDir: string; hex: string },
 ): Promise<void> {
   const manifest = await readManifest(args, target.limits);
-  const packedBytes = manifest.layers.reduce((sum, layer) => sum + layer.size, 0);
-  if (packedBytes > target.limits.packedBytes) {
-    throw new CodeError("too-large", `The code's layers are larger than ${target.limits.packedBytes} bytes.`);
-  }
   const tree = new TreeWriter(target.treeDir, target.limits);
   for (const layer of manifest.layers) await addLayer(tree, { layer, target, layoutDir: args.layoutDir });
   await tree.finish();
-}
-
-type Manifest = z.infer<ReturnType<typeof manifestSchema>>;
-
-function manifestSchema(limits: CodeLimits) {
-  const layer = z.object({
-    mediaType: z.enum(LAYER_TYPES),
-    digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
-    size: z.int().positive(),
-  });
-  return z.object({
-    schemaVersion: z.literal(2),
-    mediaType: z.literal(MANIFEST_TYPE),
-    layers: z.array(layer).min(1).max(limits.layers),
-  });
 }
 
 async function readManifest(args: { layoutDir: string; hex: string }, limits: CodeLimits): Promise<Manifest> {
@@ -81,24 +48,9 @@ async function readManifest(args: { layoutDir: string; hex: string }, limits: Co
   }
 }
 
-function parseManifest(bytes: Buffer, limits: CodeLimits): Manifest {
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString("utf8"));
-  } catch (cause) {
-    throw new CodeError("bad-manifest", "The code's manifest is not JSON.", { cause });
-  }
-  const parsed = manifestSchema(limits).safeParse(value);
-  if (parsed.success) return parsed.data;
-  const field = parsed.error.issues[0]?.path.join(".") || "itself";
-  throw new CodeError("bad-manifest", `The code's manifest has an unexpected ${field}.`, {
-    cause: parsed.error,
-  });
-}
-
 async function addLayer(
   tree: TreeWriter,
-  args: { layer: Manifest["layers"][number]; target: FetchTarget; layoutDir: string },
+  args: { layer: Layer; target: FetchTarget; layoutDir: string },
 ): Promise<void> {
   const { layer, target } = args;
   const hex = layer.digest.slice("sha256:".length);
@@ -109,15 +61,7 @@ async function addLayer(
   } finally {
     await blob.close();
   }
-  const copy = await open(copyPath, "r");
-  try {
-    const packed = copy.createReadStream({ highWaterMark: CHUNK_BYTES, autoClose: false });
-    const bytes = gunzip(packed, { packedBytes: layer.size, limits: target.limits });
-    await readTar(tree, { bytes, signal: target.signal });
-  } finally {
-    await copy.close();
-  }
-  await rm(copyPath);
+  await unpackArchive(tree, { path: copyPath, packedBytes: layer.size, target });
 }
 
 async function copyChecked(

@@ -216,7 +216,7 @@ describe("a git remote", () => {
     expect(git(bare.root, "branch", "--list").trim()).toBe("");
     const first = await pushToGit(tree, target);
     expect(planned).toEqual(first);
-    expect(await pushToGit(tree, target)).toEqual(first);
+    expect(await pushToGit(tree, target)).toEqual({ ...first, isNew: false });
   });
 
   test("that does not exist is named without its password", async () => {

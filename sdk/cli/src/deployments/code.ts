@@ -2,13 +2,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { computeOf, STAGE_FILE } from "towpath/config";
 import { Failure } from "../failure.ts";
-import { readIfThere } from "../kernel/state-folder.ts";
 import { bundleModules } from "./bundle.ts";
 import { type CodeFile, type CodeTree, codeTree } from "./code-tree.ts";
-import { pushToGit } from "./git.ts";
 import { leftOutText } from "./left-out.ts";
-import { imageOf, pushToLayout } from "./oci-layout.ts";
-import type { Project, Registry } from "./project.ts";
+import type { Project } from "./project.ts";
 import { readProjectFiles } from "./project-files.ts";
 import type { Sources } from "./reach.ts";
 import { type NameUses, nameUses } from "./tasks/name-uses.ts";
@@ -146,43 +143,4 @@ async function versionsOf(root: string, module: string) {
     const names = { secrets: new Map(), resources: new Set<string>() };
     return { module, modules: null, tasks: {}, remote: new Map(), names, warning };
   }
-}
-
-/** The login of a git registry, with the password from the source that the project names. */
-export async function loginOf(
-  registry: Extract<Registry, { kind: "git" }>,
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<{ username: string; password: string } | undefined> {
-  const { username, password: source, name } = registry;
-  if (source === undefined) return undefined;
-  const password = "env" in source ? environment[source.env] : (await readIfThere(source.file))?.trim();
-  if (password) return { username: username ?? "towpath", password };
-  const where = "env" in source ? `the variable ${source.env} is not set` : `${source.file} cannot be read`;
-  throw new Failure(`The password of the registry "${name}" is missing: ${where}.`, {
-    exit: "configuration",
-    code: "no-password",
-    next: ["set it, then deploy again"],
-  });
-}
-
-/**
- * Pushes code to the project's registry, or only computes the digest.
- * @returns The digest that pins it.
- */
-export async function pushCode(
-  project: Project,
-  args: { tree: CodeTree; environment: Readonly<Record<string, string | undefined>>; dryRun: boolean },
-): Promise<{ digest: string }> {
-  const { registry, name } = project;
-  if (registry.kind === "oci-layout")
-    return args.dryRun ? imageOf(args.tree) : pushToLayout(args.tree, { path: registry.path, project: name });
-  const { url } = registry;
-  const login = await loginOf(registry, args.environment);
-  return pushToGit(args.tree, {
-    url,
-    login,
-    project: name,
-    environment: args.environment,
-    dryRun: args.dryRun,
-  });
 }

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import type { DeployOutcome, DeployReport } from "towpath/deploy";
+import type { DeployOutcome, DeployReport, PushedCode } from "towpath/deploy";
 import { Failure } from "../failure.ts";
 import { readSigningKey, type SigningKey } from "../identity/signing-key.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -79,10 +79,18 @@ function outcomeRow(outcome: DeployOutcome, output: Output): string[] {
   ];
 }
 
+/** One line about the push: `pushed sha256:0123456789ab to code (https://registry.internal/data/flows)`. */
+function pushedText({ registry, address, digest, isNew }: PushedCode): string {
+  const place = `${registry} (${address})`;
+  const code = `${digest.startsWith("sha256:") ? "sha256:" : ""}${shortDigest(digest)}`;
+  return isNew ? `pushed ${code} to ${place}` : `${place} has ${code} already`;
+}
+
 /** Prints a deploy's results: a table, or the whole report as JSON. */
 export function printDeploy(output: Output, report: DeployReport): void {
   output.data(report);
   output.note(output.style.dim(bundleText(report.code)));
+  if (report.pushed !== null) output.note(output.style.dim(pushedText(report.pushed)));
   for (const warning of report.warnings) output.note(`${output.style.yellow("!")} ${warning}`);
   output.table(
     ["DEPLOYMENT", "VERSION", "STATUS", "DIGEST", "SIGNED BY", "CHANGED"],

@@ -15,8 +15,9 @@ import { Failure, toFailure } from "../failure.ts";
 import { readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
 import { findPool, misfits, type Wanting } from "../pools/find.ts";
 import { bundleSize } from "./bundle-size.ts";
-import { buildCode, type ProjectCode, pushCode } from "./code.ts";
+import { buildCode, type ProjectCode } from "./code.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
+import { pushCode } from "./push-code.ts";
 import { reachOf } from "./reach.ts";
 import { checkTaskLimits, findLacks } from "./readiness.ts";
 import { buildSpec, codePin, differences, remoteTasksOf, type SpecGround, saysTheSame } from "./spec.ts";
@@ -235,13 +236,13 @@ export async function deployProject(
   await checkTaskLimits(client, { deployments, tasks: code.tasks });
   const size = bundleSize(code.tree);
   if (!request.plan) await request.beforePush?.(size);
-  const { digest } = await pushCode(project, { tree: code.tree, environment, dryRun: request.plan });
+  const pushed = await pushCode(project, { tree: code.tree, environment, dryRun: request.plan });
   const { modules, tasks } = code;
   const registration: Registration = {
     ...request,
     ground: {
       workspaceId: me.workspace.id,
-      code: codePin(project, digest),
+      code: codePin(project, pushed.digest),
       modules,
       tasks,
       remote,
@@ -254,7 +255,12 @@ export async function deployProject(
   const outcomes = await registerAll(registration, deployments);
   await request.workersStarted;
   const checks = await readinessWarnings(request, { deployments, code, outcomes });
-  return { outcomes, code: size, warnings: [...code.warnings, ...checks] };
+  return {
+    outcomes,
+    pushed: request.plan ? null : pushed,
+    code: size,
+    warnings: [...code.warnings, ...checks],
+  };
 }
 
 /**

@@ -90,7 +90,11 @@ async function treeIdOf(git: Git, commit: string): Promise<string> {
 }
 
 /** Commits on top of the branch's tip and pushes once. Null if somebody else pushed in between. */
-async function tryPush(git: Git, target: GitTarget, tree: CodeTree): Promise<string | null> {
+async function tryPush(
+  git: Git,
+  target: GitTarget,
+  tree: CodeTree,
+): Promise<{ digest: string; isNew: boolean } | null> {
   const { project } = target;
   const branch = `refs/heads/towpath/${project}`;
   const parent = await tipOf(git, target, branch);
@@ -100,12 +104,13 @@ async function tryPush(git: Git, target: GitTarget, tree: CodeTree): Promise<str
     importStream(tree, { ref, parent, project }),
   );
   if (imported.code !== 0) throw gitFailure("git cannot write the commit for", target, imported.stderr);
-  if (parent !== null && (await treeIdOf(git, ref)) === (await treeIdOf(git, parent))) return parent;
+  if (parent !== null && (await treeIdOf(git, ref)) === (await treeIdOf(git, parent)))
+    return { digest: parent, isNew: false };
   const commit = (await git(["rev-parse", "--verify", `${ref}^{commit}`])).stdout.trim();
-  if (target.dryRun) return commit;
+  if (target.dryRun) return { digest: commit, isNew: true };
   const lease = `--force-with-lease=${branch}:${parent ?? ""}`;
   const pushed = await git(["push", "--quiet", lease, "--", target.url, `${commit}:${branch}`]);
-  if (pushed.code === 0) return commit;
+  if (pushed.code === 0) return { digest: commit, isNew: true };
   if (/stale info|fetch first|cannot lock ref|already exists/.test(pushed.stderr)) return null;
   throw gitFailure("git cannot push to", target, pushed.stderr);
 }
@@ -114,9 +119,12 @@ async function tryPush(git: Git, target: GitTarget, tree: CodeTree): Promise<str
  * Pushes code to the branch `towpath/PROJECT` of a git remote, on top of its tip, from a temporary repository. Author and date
  * are fixed, so that the same tree on the same parent is the same commit. A tree that is already the branch's tip is not
  * committed again.
- * @returns The commit's full id.
+ * @returns The commit's full id, and whether it was pushed now.
  */
-export async function pushToGit(tree: CodeTree, target: GitTarget): Promise<{ digest: string }> {
+export async function pushToGit(
+  tree: CodeTree,
+  target: GitTarget,
+): Promise<{ digest: string; isNew: boolean }> {
   const folder = await mkdtemp(join(tmpdir(), "towpath-git-"));
   const environment = settingsOf(target);
   const git: Git = (args, input) => runGit({ args, cwd: folder, environment, ...(input ? { input } : {}) });
@@ -125,8 +133,8 @@ export async function pushToGit(tree: CodeTree, target: GitTarget): Promise<{ di
     if (made.code !== 0)
       throw gitFailure("git cannot create a temporary repository to push to", target, made.stderr);
     for (let push = 0; push < PUSHES_MAX; push++) {
-      const digest = await tryPush(git, target, tree);
-      if (digest !== null) return { digest };
+      const pushed = await tryPush(git, target, tree);
+      if (pushed !== null) return pushed;
     }
     throw gitFailure("The push failed several times, because somebody else is pushing to", target, "");
   } finally {

@@ -91,10 +91,13 @@ export async function imageOf(tree: CodeTree): Promise<Image> {
   return { digest: digestOf(manifest), manifest, blobs };
 }
 
-async function writeBlob(root: string, digest: string, bytes: Buffer): Promise<void> {
+/** @returns Whether it was not there. */
+async function writeBlob(root: string, digest: string, bytes: Buffer): Promise<boolean> {
   const path = join(root, "blobs", ...digest.split(":"));
   const there = await stat(path).catch(() => null);
-  if (there?.size !== bytes.length) await writeWhole(path, bytes);
+  if (there?.size === bytes.length) return false;
+  await writeWhole(path, bytes);
+  return true;
 }
 
 async function readIndex(root: string): Promise<z.output<typeof Index>> {
@@ -130,10 +133,11 @@ async function nameInIndex(root: string, image: Image, project: string): Promise
 export async function pushToLayout(
   tree: CodeTree,
   to: { path: string; project: string },
-): Promise<{ digest: string }> {
+): Promise<{ digest: string; isNew: boolean }> {
   const image = await imageOf(tree);
-  for (const [digest, bytes] of image.blobs) await writeBlob(to.path, digest, bytes);
+  let isNew = false;
+  for (const [digest, bytes] of image.blobs) isNew = (await writeBlob(to.path, digest, bytes)) || isNew;
   await writeWhole(join(to.path, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
   await nameInIndex(to.path, image, to.project);
-  return { digest: image.digest };
+  return { digest: image.digest, isNew };
 }

@@ -17,6 +17,7 @@ function linesFor(outcome: Partial<DeployOutcome>): string[] {
   };
   printDeploy(output, {
     outcomes: [{ ...whole, ...outcome } as DeployOutcome],
+    pushed: null,
     code: { files: 2, bytes: 2048, largest: [{ path: "flow.js", bytes: 1024 }] },
     warnings: [],
   });

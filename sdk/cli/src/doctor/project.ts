@@ -1,5 +1,4 @@
 import type { Client } from "@towpath/client";
-import { loginOf } from "../deployments/code.ts";
 import { withoutPassword } from "../deployments/git.ts";
 import { loadProject } from "../deployments/load-project.ts";
 import { type Project, type Registry, wantingOf } from "../deployments/project.ts";
@@ -7,6 +6,7 @@ import { findConfig } from "../deployments/python/config-file.ts";
 import { describePython } from "../deployments/python/describe.ts";
 import { pythonFor } from "../deployments/python/python-for.ts";
 import { findLacks, type ReadyGround } from "../deployments/readiness.ts";
+import { loginOf } from "../deployments/registry-login.ts";
 import { remoteTasksOf } from "../deployments/spec.ts";
 import { nameUses } from "../deployments/tasks/name-uses.ts";
 import { readOutlines } from "../deployments/tasks/outlines.ts";
@@ -17,6 +17,7 @@ import type { StateFolder } from "../kernel/state-folder.ts";
 import { findPool, misfits } from "../pools/find.ts";
 import { VERSION } from "../version.ts";
 import { gitFault } from "./ask-git.ts";
+import { ociTrouble } from "./ask-registry.ts";
 import { bad, type Check, checkFolder, good } from "./checks.ts";
 import { checkOneStore, UNNAMED_STORE } from "./one-store.ts";
 import { printed } from "./worker-python.ts";
@@ -176,6 +177,11 @@ async function checkRegistry(invocation: Invocation, registry: Registry): Promis
   const { environment } = invocation.config;
   const login = await loginOf(registry, environment).catch((error: unknown) => toFailure(error));
   if (login !== undefined && "next" in login) return bad(TITLE, login.message, login.next.join("; "));
+  if (registry.kind === "oci") {
+    const { url, tokenUrl } = registry;
+    const trouble = await ociTrouble({ access: { url, tokenUrl, ...login }, environment, push: true });
+    return trouble === null ? good(TITLE, url) : bad(TITLE, trouble.what, trouble.fix);
+  }
   const fault = await gitFault({ url: registry.url, login, cwd: invocation.cwd, environment });
   return fault === null
     ? good(TITLE, withoutPassword(registry.url))

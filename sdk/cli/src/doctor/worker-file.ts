@@ -2,6 +2,7 @@ import { access, constants, readFile } from "node:fs/promises";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { createClient } from "@towpath/client";
+import { CodeAddress, OciAddress } from "@towpath/contract";
 import { z } from "zod";
 import { withoutPassword } from "../deployments/git.ts";
 import { Failure, toFailure } from "../failure.ts";
@@ -10,6 +11,7 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { networkFetch } from "../kernel/network.ts";
 import { StoreSettings } from "../store/worker-store.ts";
 import { gitFault } from "./ask-git.ts";
+import { ociTrouble } from "./ask-registry.ts";
 import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
 import { checkStores } from "./stores.ts";
 import { checkPython, WorkerPython } from "./worker-python.ts";
@@ -18,6 +20,13 @@ const Source = z.union([z.object({ file: z.string() }), z.object({ env: z.string
 type Source = z.output<typeof Source>;
 const Registry = z.union([
   z.looseObject({ kind: z.literal("oci-layout"), path: z.string() }),
+  z.looseObject({
+    kind: z.literal("oci"),
+    url: OciAddress,
+    username: z.string().optional(),
+    password: Source.optional(),
+    tokenUrl: CodeAddress.optional(),
+  }),
   z.looseObject({
     kind: z.literal("git"),
     url: z.string(),
@@ -194,9 +203,25 @@ async function checkGitRegistry(
     : bad(title, fault.what, fault.fix ?? fix);
 }
 
+async function checkOciRegistry(
+  args: Looked,
+  { title, registry }: { title: string; registry: Extract<Registry, { kind: "oci" }> },
+): Promise<Check> {
+  const { url, username, tokenUrl, password: source } = registry;
+  const password = source && (await secretIn(args, source));
+  if (source !== undefined && !password)
+    return bad(title, `its password cannot be read from ${placeOf(args, source)}`, "set it there");
+  const { environment } = args.invocation.config;
+  const access = { url, username, tokenUrl, ...(password && { password }) };
+  const trouble = await ociTrouble({ access, environment, push: false });
+  const shown = username === undefined && source === undefined ? url : `${url}, with its login`;
+  return trouble === null ? good(title, shown) : bad(title, trouble.what, trouble.fix);
+}
+
 async function checkRegistry(args: Looked, name: string, registry: Registry): Promise<Check> {
   const title = `registry ${name}`;
   if (registry.kind === "git") return checkGitRegistry(args, { title, registry });
+  if (registry.kind === "oci") return checkOciRegistry(args, { title, registry });
   const path = args.at(registry.path);
   const fault = await folderFault(path);
   return fault === null ? good(title, path) : bad(title, fault.what, fault.fix);

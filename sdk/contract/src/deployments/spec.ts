@@ -32,17 +32,16 @@ const CommitLink = z
     return username === "" && password === "";
   }, "must not contain a login");
 
+const ManifestDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/, "a sha256 digest of the image manifest");
+
 /**
  * Where a version's code is, pinned by digest. `registry` is a name that the worker's configuration maps to an address. So
  * the control plane learns no address but the optional `link`, and a worker runs code only from registries that it
  * allows.
  */
 export const CodePin = z.discriminatedUnion("kind", [
-  z.object({
-    kind: z.literal("oci-layout"),
-    registry: Name,
-    digest: z.string().regex(/^sha256:[0-9a-f]{64}$/, "a sha256 digest of the image manifest"),
-  }),
+  z.object({ kind: z.literal("oci-layout"), registry: Name, digest: ManifestDigest }),
+  z.object({ kind: z.literal("oci"), registry: Name, digest: ManifestDigest }),
   z.object({
     kind: z.literal("git"),
     registry: Name,

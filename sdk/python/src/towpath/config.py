@@ -42,6 +42,7 @@ __all__ = [
     "every",
     "git",
     "locked",
+    "oci",
     "oci_layout",
     "project",
     "rrule",
@@ -192,6 +193,27 @@ def oci_layout(path: str, *, name: str = "local") -> Data:
     return {"oci_layout": path, "name": name}
 
 
+def oci(
+    url: str,
+    *,
+    name: str = "code",
+    username: str | None = None,
+    password: Mapping[str, str] | None = None,
+    token_url: str | None = None,
+) -> Data:
+    """Code in a repository of an OCI registry, such as "https://registry.internal/data/flows".
+
+    Args:
+        url: the registry and the repository.
+        name: what workers' configuration calls it.
+        username: for the login.
+        password: {"env": VARIABLE} or {"file": PATH}.
+        token_url: the token endpoint that may get the login, if it is on another host.
+    """
+    optional = {"username": username, "password": password, "token_url": token_url}
+    return {"oci": url, "name": name, **{key: value for key, value in optional.items() if value is not None}}
+
+
 def locked(
     lock: str,
     *,
@@ -281,7 +303,7 @@ def project(
     Args:
         name: the name under which code is pushed: lower-case letters, digits, - and _, at most 63.
         pool: the pool of deployments that name none.
-        registry: where the code is pushed: `git(...)` or `oci_layout(...)`.
+        registry: where the code is pushed: `oci(...)`, `git(...)` or `oci_layout(...)`.
         deployments: what to register: `[deployment(flow, ...)]`.
         store: the store of the runs' values, by its name in the workers' configuration.
         files: patterns of the files to push. Default: all that git does not ignore.

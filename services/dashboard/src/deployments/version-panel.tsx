@@ -21,6 +21,7 @@ import { SpecChanges } from "./spec-changes.tsx";
 const DIGEST_WORDS: Record<DeploymentVersion["code"]["kind"], string> = {
   git: "Commit",
   "oci-layout": "Digest of the image",
+  oci: "Digest of the image",
 };
 
 function RunLink({ runId }: { runId: string }) {

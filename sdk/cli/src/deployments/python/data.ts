@@ -183,17 +183,32 @@ function deploymentOf(name: string, value: unknown, source: Source): Deployment 
   });
 }
 
+/** The registries by the field that has their address, with their other fields in Python. */
+const REGISTRIES = {
+  oci_layout: { kind: "oci-layout", field: "path", name: "local", more: [] },
+  oci: { kind: "oci", field: "url", name: "code", more: ["username", "password", "token_url"] },
+  git: { kind: "git", field: "url", name: "code", more: ["username", "password", "link"] },
+} as const;
+
 function registryOf(value: unknown): Registry {
   const table = tableAt("registry", value);
-  const { oci_layout: path, git: url, ...rest } = table;
-  if ((path === undefined) === (url === undefined))
-    throw new Wrong("registry", 'needs `oci_layout = "PATH"` or `git = "URL"`');
-  if (path !== undefined) {
-    checkNames("registry", rest, ["oci_layout", "name"]);
-    return { kind: "oci-layout", name: "local", ...rest, path: textAt("registry.oci_layout", path) };
+  const found = Object.entries(REGISTRIES).filter(([key]) => table[key] !== undefined);
+  const [only] = found;
+  if (only === undefined || found.length > 1) {
+    const kinds = Object.keys(REGISTRIES).map((key) => `\`${key}\``);
+    throw new Wrong("registry", `needs one of ${kinds.join(", ")} with its address or folder`);
   }
-  checkNames("registry", rest, ["git", "name", "username", "password", "link"]);
-  return { kind: "git", name: "code", ...rest, url: textAt("registry.git", url) };
+  const [key, { kind, field, name, more }] = only;
+  const { [key]: place, ...rest } = table;
+  checkNames("registry", rest, ["name", ...more]);
+  const fields = Object.entries(rest).map(([field, one]) => [camel(field), one]);
+  // `defineConfig` checks each field.
+  return {
+    kind,
+    name,
+    ...Object.fromEntries(fields),
+    [field]: textAt(`registry.${key}`, place),
+  } as unknown as Registry;
 }
 
 function stagesOf(value: unknown): NonNullable<ProjectConfig["stages"]> {

@@ -1,0 +1,8 @@
+/**
+ * Clients of code registries, for the command that pushes code and the worker that fetches it. They need Node's own modules,
+ * so that this is a door of its own (`@towpath/contract/registries`).
+ */
+export { RegistryFault, type RegistryFaultCode } from "./fault.ts";
+export type { RegistryAnswer, RegistryGround } from "./http.ts";
+export { type OciRepository, openOciRepository, sha256Digest } from "./oci.ts";
+export type { OciAccess } from "./oci-login.ts";

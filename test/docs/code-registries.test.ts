@@ -1,0 +1,129 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findOciRegistry, type Stack, startOciRegistry, startStack } from "../harness/index.ts";
+import { wordOf } from "./blocks.ts";
+import { pageBlocks, writeTitled } from "./page-files.ts";
+
+/** Code kept as each section of the page says: pushed by a deploy, fetched and run by a worker, and looked at by `doctor`. */
+const PAGE = "docs/how-to/code-registries.md";
+const FLOW = `
+import { flow, log } from "towpath";
+export const weather = flow({ name: "weather" }, async () => {
+  log.info("it runs");
+});
+`;
+
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(() => stack?.[Symbol.asyncDispose]());
+
+interface Kind {
+  readonly section: string;
+  /** Texts of the page, and what this test replaces them by. */
+  readonly replace: Readonly<Record<string, string>>;
+  /** The texts of the page that name a file of a secret, and the secret. */
+  readonly secretFiles: Readonly<Record<string, string>>;
+  /** The variables of the machine that deploys. */
+  readonly env: Readonly<Record<string, string>>;
+  /** What a person sees of the registry's address. */
+  readonly shown: string;
+  readonly host: string;
+}
+
+/** The worker's registries as the page has them, with the files of their secrets. */
+async function registriesOf(kind: Kind, name: string): Promise<unknown> {
+  const block = pageBlocks(PAGE, kind.section).find((one) => wordOf(one, "title") === "registries.json");
+  let text = block?.text ?? "";
+  for (const [file, secret] of Object.entries(kind.secretFiles)) {
+    const path = join(stack.folder, `${name}-${file.replaceAll("/", "-")}`);
+    await writeFile(path, secret, { mode: 0o600 });
+    expect(text).toContain(file);
+    text = text.replaceAll(file, path);
+  }
+  for (const [from, to] of Object.entries(kind.replace)) text = text.replaceAll(from, to);
+  return JSON.parse(text);
+}
+
+async function travels(kind: Kind, name: string): Promise<void> {
+  const { env, shown } = kind;
+  const home = await stack.project({ "flows/weather.ts": FLOW });
+  const replace = { ...kind.replace, '"warehouse"': '"local"' };
+  for (const block of pageBlocks(PAGE, kind.section))
+    if (block.language === "ts") await writeTitled({ home, block, replace });
+  const deployed = await stack.towpath(["deploy", "--project", home], { cwd: home, env });
+  expect(deployed.code, deployed.output).toBe(0);
+  expect(deployed.output).toMatch(/pushed \S+ to code \(/);
+  expect(deployed.output).toContain(shown);
+  const again = await stack.towpath(["deploy", "--project", home], { cwd: home, env });
+  expect(again.output).toMatch(/code \(.*\) has \S+ already/);
+  expect(again.output).toContain("unchanged");
+
+  await using worker = await stack.startWorker({
+    name,
+    settings: { registries: await registriesOf(kind, name) },
+  });
+  const run = await stack.waitForRun(await stack.run("weather"));
+  expect(run, worker.output()).toMatchObject({ state: "completed" });
+
+  const project = await stack.towpath(["doctor"], { cwd: home, env });
+  expect(project.output.split("\n").find((line) => /✓ code registry /.test(line))).toContain(shown);
+  const ofWorker = await stack.towpath(["doctor", "--config", join(stack.folder, `${name}.json`)]);
+  expect(ofWorker.output).toMatch(/✓ registry code .*with its login/);
+  await nothingLeaves(
+    kind,
+    [deployed, again, project, ofWorker].map(({ output }) => output).concat(worker.output()),
+  );
+}
+
+/** No secret is printed, and the control plane has neither secrets nor the registry's host. */
+async function nothingLeaves({ secretFiles, env, host }: Kind, outputs: readonly string[]): Promise<void> {
+  const params = { name: "weather" };
+  const versions = await stack.client.listVersions({ params, query: { limit: 50 } });
+  const version = versions.items[0]?.version ?? 0;
+  const { spec } = await stack.client.getSpec({ params: { ...params, version } });
+  const payload = Buffer.from(spec.split(".")[1] ?? "", "base64url").toString();
+  const known = payload + JSON.stringify(versions) + stack.control.output();
+  for (const secret of [...Object.values(secretFiles), ...Object.values(env)]) {
+    for (const output of outputs) expect(output).not.toContain(secret);
+    expect(known).not.toContain(secret);
+  }
+  expect(known).not.toContain(host);
+}
+
+describe("OCI registry", () => {
+  const program = findOciRegistry();
+  const kindOf = (server: Awaited<ReturnType<typeof startOciRegistry>>, more: Kind["replace"]): Kind => ({
+    section: "OCI registry",
+    replace: {
+      "https://registry.internal": server.url,
+      '"deployer"': `"${server.login.username}"`,
+      '"worker"': `"${server.login.username}"`,
+      ...more,
+    },
+    secretFiles: { "/etc/towpath/registry-password": server.login.password },
+    env: { REGISTRY_PASSWORD: server.login.password },
+    shown: `${server.url}/data/flows`,
+    host: new URL(server.url).host,
+  });
+
+  test.skipIf(program === undefined)("with basic authentication", async () => {
+    await using server = await startOciRegistry(program ?? "", { auth: "basic" });
+    await travels(kindOf(server, {}), "oci-basic");
+  });
+
+  test.skipIf(program === undefined)("with tokens from an endpoint on another origin", async () => {
+    await using server = await startOciRegistry(program ?? "", { auth: "token" });
+    const ts = `username: "${server.login.username}",`;
+    const json = `"username": "${server.login.username}",`;
+    const more = {
+      [ts]: `${ts} tokenUrl: "${server.tokenUrl}",`,
+      [json]: `${json} "tokenUrl": "${server.tokenUrl}",`,
+    };
+    await travels(kindOf(server, more), "oci-token");
+    const scopes = ["repository:data/flows:pull,push", "repository:data/flows:pull"];
+    expect(new Set(server.scopes)).toEqual(new Set(scopes));
+  });
+});
