@@ -75,7 +75,9 @@ class Maker:
 
     def _step(self, depth: int, is_async: bool) -> dict[str, Any]:
         draw = self._random
-        how = draw.choice(("call", "submit", "map", "hasty") + (("gather", "gather", "aio") if is_async else ("submit",)))
+        how = draw.choice(
+            ("call", "submit", "map", "hasty") + (("gather", "gather", "aio") if is_async else ("submit",))
+        )
         below = is_async and how != "aio"
         count = {"call": 1, "map": 1}.get(how) or draw.randint(2, 4)
         step = {"how": how, "nodes": [self._node(draw.randint(0, max(depth, 0)), below) for _ in range(count)]}
@@ -332,7 +334,9 @@ def _host(folder: str, attempt: int, records: FileRecords) -> Host:
         parameters={},
         records=records,
         store=FileStore(f"file://{folder}/store"),
-        resume=Resume(origin=_ID, earlier=lambda _after: {"items": earlier, "next": None}, keeps=True, knows_earlier=True),
+        resume=Resume(
+            origin=_ID, earlier=lambda _after: {"items": earlier, "next": None}, keeps=True, knows_earlier=True
+        ),
         clock=SYSTEM_CLOCK,
         random=lambda: 0.5,
         secret=str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 import unittest
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
+from towpath import flow, task
 from towpath._internal.problem import NotData
 from towpath._internal.store.typed_json import UNDEFINED, from_typed_json
 from towpath._internal.task.input_hash import hash_input
+from towpath.test import run_flow
 
 from .vectors import vectors
 
@@ -92,13 +95,32 @@ class InputHash(unittest.TestCase):
 
     def test_what_is_no_data_is_named(self) -> None:
         with self.assertRaisesRegex(NotData, r'argument 2, field "\[0\].lock" is an instance of lock'):
-            import threading
-
             hash_input('Task "load"', [1, [{"lock": threading.Lock()}]])
         loop: list[object] = []
         loop.append(loop)
         with self.assertRaisesRegex(NotData, "part of a cycle"):
             hash_input("t", [loop])
+
+    def test_an_argument_that_cannot_be_hashed_is_named_with_the_call_to_write(self) -> None:
+        @task(name="load rows")
+        def load(path: str, client: object) -> int:
+            return 1
+
+        @task
+        def count(*items: object) -> int:
+            return len(items)
+
+        for call, place, advice in (
+            (lambda: load("a", threading.Lock()), 'argument "client" is an instance of lock', "load.with_options(key="),
+            (lambda: load("a", client=len), 'argument "client" is the function len', "load.with_options(key="),
+            (lambda: count(1, len), "argument 2 is the function len", "count.with_options(key="),
+            (lambda: load.map([len], 1).results(), 'argument "items", field "map[0]"', "load.with_options(map_key="),
+            (lambda: load.map(["a"], len).results(), 'argument "client"', "load.with_options(map_key="),
+        ):
+            error = run_flow(flow(name="body")(call)).error
+            self.assertIsInstance(error, NotData)
+            self.assertIn(place, str(error))
+            self.assertIn(advice, str(error))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from towpath._internal.watchdog.stack import stack_in
 
 from .watched_flows import Ended, Flows, script
 
-
 _NESTED = """
 outer, inner = 60, 0.2
 

@@ -18,12 +18,16 @@ import { pageNumber } from "../pages.ts";
 import { answerLine } from "./answer.ts";
 import { createRun, type RunRequest } from "./create.ts";
 import { artifactLines, taskLine, workText } from "./draw.ts";
+import { errorLines } from "./error-lines.ts";
 import { findRunId } from "./find.ts";
 import { followRun } from "./follow.ts";
 import { explainNone, narrowingWords, type RunsQuery, runQueryOf } from "./narrow.ts";
 import { describeState, exitOfState, explainCause, tellNext } from "./outcome.ts";
 import { groupLine, likeness, sourcesText, together } from "./task-groups.ts";
 import { tellEnd } from "./why.ts";
+
+/** The width of the names before the facts of a run, with the space after them. */
+const FACT_COLUMNS = 12;
 
 /** `towpath run NAME`. @returns The exit code; with `--watch` that of the run's outcome. */
 export async function run(invocation: Invocation, request: RunRequest & { watch: boolean }): Promise<number> {
@@ -136,7 +140,8 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
     client.listArtifacts({ params, query: { limit: 200 } }),
     client.listWaits({ params, query: ANSWERED }),
   ]);
-  const fact = (name: string, text: string) => text && output.line(`${style.dim(name.padEnd(11))} ${text}`);
+  const fact = (name: string, text: string) =>
+    text && output.line(`${style.dim(name.padEnd(FACT_COLUMNS - 1))} ${text}`);
   output.line(`${style.bold(one.deployment)} version ${one.version}  ${describeState(one, style)}`);
   fact("name", printable(one.name ?? ""));
   fact("run", one.id);
@@ -152,7 +157,9 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
     "ends by",
     one.endsBy ? `${instantText(one.endsBy, clock.nowMs())}, the time limit of the whole run` : "",
   );
-  fact("error", one.error ? style.red(`${one.error.name}: ${one.error.message}`) : "");
+  fact("error", one.error ? style.red(printable(`${one.error.name}: ${one.error.message}`)) : "");
+  for (const line of one.error ? errorLines(one.error) : [])
+    output.line(style.dim(`${" ".repeat(FACT_COLUMNS)}${printable(line)}`));
   fact("cause", one.state === "completed" ? "" : (explainCause(one.cause) ?? ""));
   fact("cancelled", one.cancelRequestedAt ? one.cancelReason || "yes, no reason was given" : "");
   fact("result", one.result ? `${one.result.uri} (${one.result.sizeBytes} bytes)` : "");

@@ -1,9 +1,10 @@
 import type { Client, StreamedEvent } from "@towpath/client";
-import { framesOf, isFinalRunState, type Run } from "@towpath/contract";
+import { isFinalRunState, type Run } from "@towpath/contract";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, type Style } from "../output.ts";
 import { artifactLines, logLine, progressLine, taskLine, workText } from "./draw.ts";
+import { errorLines } from "./error-lines.ts";
 import { releaseNotes, waitNotes } from "./follow-notes.ts";
 import { describeState, explainCause, tellNext } from "./outcome.ts";
 import { isOver, progressOf, RunView } from "./run-view.ts";
@@ -128,31 +129,6 @@ function showInPipe(invocation: Invocation): Show {
   };
 }
 
-/** The frames of an error's stack that are shown. */
-const FRAMES_SHOWN = 5;
-
-/** The cause of an error in the author's code, and its frames, the deepest first, with the line of code that failed. */
-function stackLines({
-  message,
-  stack,
-}: {
-  readonly message: string;
-  readonly stack?: string | undefined;
-}): string[] {
-  const { head, frames, deepest } = framesOf(stack ?? "");
-  const from = Math.max(0, deepest);
-  const cause = head === "" || head.includes(message) ? [] : [`Caused by ${head}`];
-  return [
-    ...cause,
-    ...frames
-      .slice(from, from + FRAMES_SHOWN)
-      .flatMap(({ text, code }, index) => [
-        `    ${text}`,
-        ...(index === 0 && code !== null ? [`        ${code}`] : []),
-      ]),
-  ];
-}
-
 /** Prints how a run ended: artifacts, error, state and duration, and the next step if it failed. */
 function printEnding(invocation: Invocation, run: Run, view: RunView): void {
   const { output } = invocation;
@@ -165,7 +141,7 @@ function printEnding(invocation: Invocation, run: Run, view: RunView): void {
   output.line();
   if (run.error !== null) {
     output.line(style.red(printable(`${run.error.name}: ${run.error.message}`)));
-    for (const line of stackLines(run.error)) output.line(style.dim(printable(line)));
+    for (const line of errorLines(run.error)) output.line(style.dim(printable(line)));
   } else if (run.state !== "completed" && run.cause !== null) {
     output.line(explainCause(run.cause) ?? "");
     if (run.cancelReason) output.line(`Reason: ${printable(run.cancelReason)}`);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { framesOf, placeOf } from "./error-stack.ts";
+import { framesOf, othersOf, placeOf } from "./error-stack.ts";
 
 test("The deepest frame of the reader's own code is found below Node's and packages'", () => {
   const stack = [
@@ -27,6 +27,10 @@ test("The innermost cause from the reader's own code is shown", () => {
   ].join("\n");
   const { head, frames, deepest } = framesOf(stack);
   expect(head).toBe("RangeError: no rate for CHF");
+  expect(othersOf(stack).map(({ relation, head }) => [relation, head])).toEqual([
+    ["cause", "Error: socket hang up"],
+    ["thrown", "Error: the census failed"],
+  ]);
   expect(frames[deepest]?.text).toBe("at convert (flows/rates.ts:41:11)");
 });
 
@@ -75,6 +79,12 @@ test("The cause of a Python error is shown, and not what was only being handled"
   expect(head).toBe("KeyError: 'name'");
   expect(frames[0]?.text).toBe('File "flows/load.py", line 30, in clean_up');
   expect(framesOf(thrown).head).toBe("BadRow: row 'x'\nis not a number");
+  expect(othersOf(thrown)).toEqual([]);
+  const others = othersOf(cause + DIRECT + thrown + HANDLING + later);
+  expect(others.map(({ relation, head }) => [relation, head.split("\n")[0]])).toEqual([
+    ["cause", "ValueError: invalid literal: 'x'"],
+    ["handled", "BadRow: row 'x'"],
+  ]);
 });
 
 test("The first error of a group in Python is shown, with its own cause", () => {
@@ -92,6 +102,11 @@ test("The first error of a group in Python is shown, with its own cause", () => 
   ].join("\n");
   const { head, frames, deepest } = framesOf(stack);
   expect(head).toBe("ValueError: first");
+  expect(othersOf(stack).map(({ relation, head }) => [relation, head])).toEqual([
+    ["member", "BadRow: first"],
+    ["member", "BadRow: second"],
+    ["thrown", "ExceptionGroup: many (2 sub-exceptions)"],
+  ]);
   expect(frames[deepest]?.text).toBe('File "flows/load.py", line 12, in parse');
 });
 
@@ -109,7 +124,7 @@ test("Only Towpath's own packages are foreign, not a folder of the reader with t
 });
 
 test("A stack without frames has no deepest one", () => {
-  expect(framesOf("Exit code 3")).toEqual({ head: "Exit code 3", frames: [], deepest: -1 });
+  expect(framesOf("Exit code 3")).toMatchObject({ head: "Exit code 3", frames: [], deepest: -1 });
 });
 
 test("A frame says its function, file and line", () => {

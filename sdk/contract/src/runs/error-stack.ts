@@ -64,10 +64,18 @@ function stackOf(head: string, frames: readonly Frame[]): Stack {
   return { head, frames, deepest: frames.findIndex(({ own }) => own) };
 }
 
+/** How an error of a stack trace belongs to the one that was thrown. */
+export type Relation = "thrown" | "cause" | "handled" | "member";
+
+/** One error of a stack trace. */
+export interface StackPart extends Stack {
+  readonly relation: Relation;
+}
+
 /** The errors of a stack trace, the one to look at first, first. */
-function partsOf(stack: string): Stack[] {
+function partsOf(stack: string): StackPart[] {
   if (!stack.split("\n").some((line) => TRACEBACK.test(line.replace(MARGIN, ""))))
-    return stack.split(PARTS).map(partOf).reverse();
+    return stack.split(PARTS).map(scriptPartOf).reverse();
   const members: string[][] = [[]];
   for (const line of stack.split("\n")) {
     if (MEMBER.test(line)) members.push([]);
@@ -75,15 +83,39 @@ function partsOf(stack: string): Stack[] {
   }
   // The first error of a group comes before the group itself.
   const [whole = [], ...inside] = members;
-  return [...inside, whole].flatMap((lines) => chainOf(lines.join("\n")));
+  return [
+    ...inside.flatMap((lines) => chainOf(lines.join("\n"), "member")),
+    ...chainOf(whole.join("\n"), "thrown"),
+  ];
+}
+
+function scriptPartOf(text: string): StackPart {
+  const relation = text.startsWith("Caused by: ")
+    ? "cause"
+    : text.startsWith("One of: ")
+      ? "member"
+      : "thrown";
+  return { ...partOf(text), relation };
 }
 
 /** The errors of one chain of Python, the innermost cause first. What was only being handled comes last. */
-function chainOf(text: string): Stack[] {
-  return text
-    .split(DURING)
+function chainOf(text: string, raisedAs: "thrown" | "member"): StackPart[] {
+  const chains = text.split(DURING).map((chain) => chain.split(CAUSE));
+  return chains
+    .map((chain, at) => {
+      const own = at === chains.length - 1 ? raisedAs : "handled";
+      return chain.map((part, index): StackPart => {
+        return { ...partOf(part), relation: index === chain.length - 1 ? own : "cause" };
+      });
+    })
     .reverse()
-    .flatMap((raised) => raised.split(CAUSE).map(partOf));
+    .flat();
+}
+
+/** The index of the error to look at. */
+function shownOf(parts: readonly StackPart[]): number {
+  const own = parts.findIndex(({ deepest }) => deepest >= 0);
+  return own >= 0 ? own : parts.length - 1;
 }
 
 /**
@@ -93,7 +125,14 @@ function chainOf(text: string): Stack[] {
  */
 export function framesOf(stack: string): Stack {
   const parts = partsOf(stack);
-  return parts.find(({ deepest }) => deepest >= 0) ?? parts.at(-1) ?? partOf("");
+  return parts[shownOf(parts)] ?? partOf("");
+}
+
+/** The other errors of a stack trace, in its order: causes, errors that were being handled, and the members of a group. */
+export function othersOf(stack: string): StackPart[] {
+  const parts = partsOf(stack);
+  const shown = shownOf(parts);
+  return parts.filter(({ head }, index) => index !== shown && head !== "");
 }
 
 const PLACE = /^(?:at (?:async )?)?(.*?) ?\(?((?:file:\/\/)?[^()\s]+?:\d+(?::\d+)?)\)?$/;

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from typing_extensions import assert_type
+
 from towpath import (
     AsyncTask,
     Cache,
@@ -33,7 +35,6 @@ from towpath import (
 )
 from towpath.config import cron, deployment, every, oci_layout, project
 from towpath.test import TestedRun, run_flow
-from typing_extensions import assert_type
 
 
 @dataclass

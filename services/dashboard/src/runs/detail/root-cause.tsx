@@ -5,6 +5,7 @@ import {
   type FailureGroup,
   framesOf,
   type LogEntry,
+  othersOf,
   placeOf,
   printable,
   type Run,
@@ -75,6 +76,7 @@ function Frames({ stack }: { stack: string }) {
   if (frames.length === 0) return null;
   const from = Math.max(0, deepest);
   const near = frames.slice(from, from + 1 + FRAMES_SHOWN);
+  const isMore = frames.length > near.length || othersOf(stack).length > 0;
   return (
     <div className="min-w-0 overflow-x-auto rounded-md border border-line bg-surface px-3 py-2 font-mono text-12 leading-5">
       {isOfWhole(stack, head) || <p className="mb-1 text-soft">Caused by {head}</p>}
@@ -88,7 +90,7 @@ function Frames({ stack }: { stack: string }) {
           </div>
         );
       })}
-      {frames.length > near.length && (
+      {isMore && (
         <details className="text-faint">
           <summary>Full stack trace</summary>
           <pre className={`mt-1 ${STACK_LINES}`}>{stack}</pre>

@@ -119,7 +119,7 @@ def _flow_of(code: Message) -> Flow[Any, Any]:
         module = load_module(Path(code["cwd"]), path)
     except SystemExit as error:
         raise InvalidDefinition(
-            f'{path} ends the process when it is imported: sys.exit({error.code!r}). '
+            f"{path} ends the process when it is imported: sys.exit({error.code!r}). "
             'Put what the program does below `if __name__ == "__main__":`.'
         ) from error
     flow = getattr(module, name, None)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from ..problem import CallRefused, GatewayRefused
 
-
 _PIECE_BYTES = 65536
 
 

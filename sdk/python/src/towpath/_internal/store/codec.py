@@ -126,7 +126,9 @@ def decode(data: bytes, *, codec: str, uri: str) -> Any:
     except (ValueError, TypeError, OverflowError, RecursionError) as cause:
         raise StoreFault(f"{uri} does not hold {codec}: {cause}.") from cause
     if codec == PICKLE:
-        raise StoreFault(f"The value at {uri} was stored with pickle, which is read only as the result of its own task.")
+        raise StoreFault(
+            f"The value at {uri} was stored with pickle, which is read only as the result of its own task."
+        )
     raise StoreFault(f"{uri} has the codec {codec}, which this release does not know.")
 
 

@@ -57,7 +57,10 @@ _ID_NEXT = "Give the call an id of its own, with the option id=..."
 
 _KINDS = {
     "task": _Kind(
-        "", True, lambda n: f'Task "{n}"', lambda n: "Give the call a key of its own: task.with_options(key=...)(...)."
+        "",
+        True,
+        lambda n: f'Task "{n}"',
+        lambda n: f"Give the call a key of its own: {n if n.isidentifier() else 'task'}.with_options(key=...)(...).",
     ),
     "flow": _Kind(
         "flow:",

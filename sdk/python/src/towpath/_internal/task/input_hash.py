@@ -248,10 +248,10 @@ _SCALARS: dict[type, Callable[[_Digest, Any], None]] = {
     range: lambda d, v: d.token("range", f"{v.start},{v.stop},{v.step}"),
 }
 
-_NEXT = "Pass plain data, or give the call a key: task.with_options(key=...)(...)."
+_NEXT = "Pass plain data."
 
 
-def hash_input(what: str, arguments: Sequence[object], next: str = _NEXT) -> str:
+def hash_input(what: str, arguments: Sequence[object], next: str = _NEXT, names: Sequence[str] = ()) -> str:
     """Hashes a call's arguments.
 
     Equal values have equal hashes, whatever the order of keys in their dicts.
@@ -260,6 +260,7 @@ def hash_input(what: str, arguments: Sequence[object], next: str = _NEXT) -> str
         what: the call, such as `Task "load"`.
         arguments: the values in the order of the parameters.
         next: the next step for a value that is not data.
+        names: the names of the parameters, for errors. Missing: the number of the argument.
 
     Returns: 16 hexadecimal digits.
 
@@ -269,6 +270,6 @@ def hash_input(what: str, arguments: Sequence[object], next: str = _NEXT) -> str
     hashing = _Hashing(what, next)
     hashing.digest.token("a", str(len(arguments)))
     for index, item in enumerate(arguments):
-        hashing.argument = f"argument {index + 1}"
+        hashing.argument = f'argument "{names[index]}"' if index < len(names) else f"argument {index + 1}"
         hashing.feed(item)
     return hashing.digest.end()

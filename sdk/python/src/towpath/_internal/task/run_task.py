@@ -234,9 +234,7 @@ async def _try_with_slots(call: TaskCall, calls: CallLedger, tries: int) -> Any:
             give_back()
 
 
-async def _try_once(
-    call: TaskCall, calls: CallLedger, tries: int, holder: Holder | None, is_left: list[bool]
-) -> Any:
+async def _try_once(call: TaskCall, calls: CallLedger, tries: int, holder: Holder | None, is_left: list[bool]) -> Any:
     """@param is_left Becomes True if the function still runs when this returns."""
     scope = call.scope
     cancel = Cancel(scope.cancel)

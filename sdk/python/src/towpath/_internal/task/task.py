@@ -33,7 +33,6 @@ _NEXT = "Call it inside a flow's function; in a unit test call its plain functio
 _IN_MAP = 2
 """A call of a map counts as open by itself and by its map."""
 _IN_FUTURE = 2
-_MAP_NEXT = "Pass plain data, or name each item: task.with_options(map_key=lambda item: ...).map(items)."
 
 
 class _Bound:
@@ -41,6 +40,13 @@ class _Bound:
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         self._signature = inspect.signature(fn)
+        plain = [
+            name
+            for name, one in self._signature.parameters.items()
+            if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        ]
+        # After *args, the place of a value says nothing about its parameter.
+        self.names = plain if len(plain) == len(self._signature.parameters) else ()
 
     def told(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         """The values that identify a call. @raises TypeError as the function itself would."""
@@ -80,6 +86,16 @@ class _TaskBase:
     def _what(self) -> str:
         return f'Task "{self.options.name}"'
 
+    def _hash(self, told: list[Any]) -> str:
+        next = f"Pass plain data, or give the call a key: {self._called}.with_options(key=...)(...)."
+        return hash_input(self._what, told, next, self._bound.names)
+
+    @property
+    def _called(self) -> str:
+        """The task as the author writes it."""
+        name = getattr(self.fn, "__name__", "")
+        return name if name.isidentifier() else "task"
+
     def _scope(self) -> Scope:
         scope = scope_for(self._what, _NEXT)
         scope.cancel.raise_if_asked()
@@ -88,7 +104,7 @@ class _TaskBase:
     def _key_of(self, told: list[Any]) -> CallKey:
         if self.options.key is not None:
             return CallKey("given", self.options.key)
-        return NO_KEY if not told else CallKey("hash", hash_input(self._what, told))
+        return NO_KEY if not told else CallKey("hash", self._hash(told))
 
     def _begin(
         self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -100,7 +116,7 @@ class _TaskBase:
         path, settled = scope.calls.name(self.options.name, key)
 
         def input_hash() -> str:
-            return key.text if key.kind == "hash" else hash_input(self._what, told)
+            return key.text if key.kind == "hash" else self._hash(told)
 
         call = TaskCall(
             options=self.options,
@@ -174,7 +190,8 @@ class _TaskBase:
         told = list(items) if key is None else [key(item) for item in items]
         if isinstance(items, (set, frozenset)):
             told.sort()
-        return CallKey("hash", hash_input(self._what, [{"map": told}, *more], _MAP_NEXT))
+        next = f"Pass plain data, or name each item: {self._called}.with_options(map_key=lambda item: ...).map(items)."
+        return CallKey("hash", hash_input(self._what, [{"map": told}, *more], next, ("items", *self._bound.names[1:])))
 
 
 def _is_collection(items: Any) -> bool:

@@ -182,9 +182,7 @@ class Guard:
 
     def _note(self, message: Mapping[str, Any]) -> None:
         if "at" in message:
-            self._tries[message["id"]] = _Try(
-                message["at"], message["graceS"], message["thread"], message["report"]
-            )
+            self._tries[message["id"]] = _Try(message["at"], message["graceS"], message["thread"], message["report"])
         else:
             self._tries.pop(message["id"], None)
 

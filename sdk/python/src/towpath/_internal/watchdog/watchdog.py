@@ -12,7 +12,6 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -32,9 +31,7 @@ _PIPE_BYTES = 1024 * 1024
 _MARK = "TOWPATH_RUNNER"
 """By this variable the worker finds the processes of an attempt. The guard is not one of them: it ends by itself."""
 _PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-_CODE = (
-    "import sys; sys.path.append(sys.argv.pop(1)); from towpath._internal.watchdog.guard import main; main()"
-)
+_CODE = "import sys; sys.path.append(sys.argv.pop(1)); from towpath._internal.watchdog.guard import main; main()"
 
 
 def _signal_for_stacks() -> int | None:
