@@ -85,17 +85,20 @@ afterAll(() => stack?.[Symbol.asyncDispose]());
 
 const numbered = (count: number) => Array.from({ length: count }, (_, index) => `line ${index}`);
 
+/** Reads the log of a run that has ended. Lines may arrive after the end of the run. */
 async function entriesOf(runId: string): Promise<LogEntry[]> {
   const all: LogEntry[] = [];
-  for (let after = "0:0"; ; ) {
-    const { entries, next } = await stack.client.getLogs({
-      params: { runId },
-      query: { limit: 5000, after },
-    });
-    all.push(...entries);
-    if (entries.length === 0) return all;
-    after = next;
-  }
+  let after = "0:0";
+  const readToEnd = async () => {
+    for (;;) {
+      const page = await stack.client.getLogs({ params: { runId }, query: { limit: 5000, after } });
+      all.push(...page.entries);
+      after = page.next;
+      if (page.end || page.entries.length === 0) return page.end;
+    }
+  };
+  await expect.poll(readToEnd).toBe(true);
+  return all;
 }
 
 async function writtenBy(runId: string) {
