@@ -3,6 +3,7 @@ export { makeCertificates } from "./certificates.ts";
 export { CHROMIUM_ARGUMENTS, findChromium } from "./chromium.ts";
 export { startConnectProxy } from "./connect-proxy.ts";
 export { type Dev, startDev } from "./dev.ts";
+export { FakeVault, type TestVault } from "./fake-vault.ts";
 export { findOciRegistry, type OciRegistryServer, startOciRegistry } from "./oci-registry.ts";
 export { findPgBouncer, type PgBouncer, startPgBouncer } from "./pgbouncer.ts";
 export { createEmptyDatabase, createTestDatabase, type TestDatabase } from "./postgres.ts";

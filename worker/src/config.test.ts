@@ -95,7 +95,7 @@ test("every fault is reported at once, with its setting", async () => {
   expect(faults).toHaveLength(4);
   expect(faults.join("\n")).toContain('capcity is not a setting; did you mean "capacity"?');
   expect(faults.join("\n")).toMatch(/^url: /m);
-  expect(faults.join("\n")).toMatch(/^key: give either/m);
+  expect(faults.join("\n")).toMatch(/^key: give one of/m);
   expect(faults.join("\n")).toMatch(/^verify: /m);
 });
 
@@ -137,4 +137,68 @@ test("a start first checks what it needs: the key, a registry's password, an add
     "registries.code.password: the variable GIT_TOKEN is not set; set it where the worker is started.",
   ]);
   await expect(loadConfig({ file, environment: {} })).resolves.toMatchObject({ pool: "local" });
+});
+
+test("commands and Vaults are sources everywhere, with absolute paths, and a Vault that is not configured is named", async () => {
+  const vault = (field: string) => ({ vault: { path: "towpath", field } });
+  const exec = { exec: { command: ["./read-secret", "a b"] } };
+  const settings = {
+    ...(await good()),
+    key: vault("key"),
+    registries: { code: { kind: "git", url: "https://example.com/code.git", password: vault("git") } },
+    store: {
+      root: "s3://bucket/x",
+      accessKeyId: vault("id"),
+      secretAccessKey: exec,
+      keys: [vault("pickle")],
+    },
+    python: { indexes: { own: { url: "https://example.com/simple", password: vault("index") } } },
+    secrets: { db: vault("db"), vault: exec },
+  };
+  const at = ["key", "registries.code.password", "store.accessKeyId", "store.keys.0", "secrets.db"];
+  expect(await faultsOf(settings)).toEqual(
+    [...at, "python.indexes.own.password"].map(
+      (path) => `${path}: there is no Vault called "default"; add it under "vaults".`,
+    ),
+  );
+  const auth = { method: "approle", roleId: { file: "role-id" }, secretId: exec };
+  const vaults = { default: { address: "https://vault.internal:8200/", ca: "ca.pem", auth } };
+  const config = await loadConfig({
+    file: await write({ ...settings, vaults }),
+    toServe: true,
+    environment: {},
+  });
+  const ran = { exec: { command: [join(dir, "read-secret"), "a b"], folder: dir, timeoutMs: 10_000 } };
+  expect(config.secrets).toMatchObject({
+    vault: ran,
+    db: { vault: { mount: "secret", path: "towpath", kv: 2 } },
+  });
+  expect(config.key).toMatchObject({
+    vault: {
+      field: "key",
+      server: {
+        name: "default",
+        address: "https://vault.internal:8200",
+        ca: join(dir, "ca.pem"),
+        auth: { mount: "approle", roleId: { file: join(dir, "role-id") }, secretId: ran },
+      },
+    },
+  });
+});
+
+test("a Vault beyond this machine needs https, and its own credentials come from no Vault", async () => {
+  const auth = { method: "token", token: { vault: { path: "a", field: "b" } } };
+  const faults = await faultsOf({
+    ...(await good()),
+    vaults: {
+      far: { address: "http://vault.internal:8200", auth: { method: "token", token: { env: "T" } } },
+      near: { address: "http://127.0.0.1:8200", auth: { method: "token", token: { env: "T" } } },
+      ring: { address: "https://vault.internal", auth },
+    },
+  });
+  expect(faults).toEqual([
+    "vaults.far.address: use https://, because the worker's token and the secrets travel there.",
+    "vaults.ring.auth.token.vault is not a setting; remove it.",
+    'vaults.ring.auth.token: give one of {"file": PATH}, {"env": NAME} and {"exec": {"command": [...]}}.',
+  ]);
 });

@@ -6,10 +6,12 @@ import { z } from "zod";
 import { overridden } from "./compute/index.ts";
 import { type Failpoint, parseFailpoints } from "./host/failpoint.ts";
 import { mapSecrets, type RegistryWith, secretsOf } from "./registry-secrets.ts";
+import { ExternalSources } from "./secrets/external.ts";
+import type { SecretSource, SecretSourceShape, SourceGround } from "./secrets/shapes.ts";
+import { secretSource, vaultFault } from "./secrets/sources.ts";
 import {
   type PythonIndexShape,
   type RegistryShape,
-  type SecretSourceShape,
   Settings,
   type StoreShape,
   TrustedKey,
@@ -32,8 +34,7 @@ export interface StoreConfig {
   readonly keys?: readonly SecretSource[];
 }
 
-/** Where a secret's value comes from. */
-export type SecretSource = { readonly file: string } | { readonly env: string };
+export type { SecretSource } from "./secrets/shapes.ts";
 
 /** A code registry that this worker's configuration allows. */
 export type RegistryConfig = RegistryWith<SecretSource>;
@@ -47,7 +48,7 @@ export type PythonIndex =
 export interface WorkerConfig
   extends Omit<
     z.output<typeof Settings>,
-    "key" | "trustedKeys" | "registries" | "secrets" | "store" | "stores" | "python"
+    "key" | "trustedKeys" | "registries" | "secrets" | "store" | "stores" | "python" | "vaults"
   > {
   readonly key: SecretSource;
   readonly store: StoreConfig;
@@ -62,6 +63,8 @@ export interface WorkerConfig
     /** The most bytes of environments that are kept, unless runs use more. */
     readonly environmentBytes: number;
   };
+  /** Reads secrets from commands and Vaults, and keeps them for their time. */
+  readonly external: ExternalSources;
   /** The worker's own environment: for `env` sources and allowed variables. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The failpoints of TOWPATH_FAILPOINTS. Always empty in a published build, which refuses the variable. */
@@ -87,6 +90,11 @@ export class ConfigError extends Error {
 /** How this process prints its log, by `LOG_FORMAT` and by whether it prints on a terminal. */
 export function logFormat(isTerminal: boolean): LogFormat {
   return logFormatOf(process.env.LOG_FORMAT, isTerminal);
+}
+
+/** The environment of this process, for a command without a configuration. */
+export function ownEnvironment(): Readonly<Record<string, string | undefined>> {
+  return process.env;
 }
 
 /** Where to read the configuration, and what overrides it. */
@@ -164,13 +172,14 @@ async function resolveSettings(
   settings: z.output<typeof Settings>,
   args: { folder: string; environment: Readonly<Record<string, string | undefined>>; toServe?: boolean },
 ): Promise<WorkerConfig> {
-  const faults: string[] = [];
+  const faults = vaultFaults(settings, settings.vaults);
+  const ground: SourceGround = { folder: args.folder, vaults: settings.vaults };
   const trustedKeys = await readTrustedKeys(settings.trustedKeys, { folder: args.folder, faults });
-  const store = storeConfig(settings.store, { ...args, at: "store", faults });
+  const store = storeConfig(settings.store, { ...args, ground, at: "store", faults });
   const stores = Object.fromEntries(
     Object.entries(settings.stores).map(([name, one]) => [
       name,
-      storeConfig(one, { ...args, at: `stores.${name}`, faults }),
+      storeConfig(one, { ...args, ground, at: `stores.${name}`, faults }),
     ]),
   );
   const failpoints = readFailpoints(args.environment, faults);
@@ -178,25 +187,27 @@ async function resolveSettings(
     faults.push(
       "retainResultsMs: works only for a store in a folder. Give the bucket a lifecycle rule, or run `towpath store prune` regularly.",
     );
-  if (args.toServe) await checkSources(settings, { ...args, faults });
+  if (args.toServe) await checkSources(settings, { ...args, ground, faults });
   if (faults.length > 0) throw new ConfigError(faults);
+  const { vaults: _, ...rest } = settings;
   return {
-    ...settings,
-    key: secretSource(settings.key, args.folder),
+    ...rest,
+    key: secretSource(settings.key, ground),
     stateDir: resolve(args.folder, settings.stateDir),
     store,
     stores,
     trustedKeys,
-    registries: mapValues(settings.registries, (registry) => registryConfig(registry, args.folder)),
+    registries: mapValues(settings.registries, (registry) => registryConfig(registry, ground)),
     python: {
       ...settings.python,
       interpreters: {
         ...givenPython(args),
         ...mapValues(settings.python.interpreters, (path) => resolve(args.folder, path)),
       },
-      indexes: mapValues(settings.python.indexes, (index) => pythonIndex(index, args.folder)),
+      indexes: mapValues(settings.python.indexes, (index) => pythonIndex(index, ground)),
     },
-    secrets: mapValues(settings.secrets, (source) => secretSource(source, args.folder)),
+    secrets: mapValues(settings.secrets, (source) => secretSource(source, ground)),
+    external: new ExternalSources(args),
     environment: args.environment,
     failpoints,
     file: null,
@@ -229,11 +240,22 @@ async function readTrustedKeys(
   return read;
 }
 
-/** What the worker needs to start must be readable then. */
+/** Each source in a part of the settings that names a missing Vault. */
+function vaultFaults(part: unknown, vaults: SourceGround["vaults"], path: readonly string[] = []): string[] {
+  if (typeof part !== "object" || part === null) return [];
+  const fault = vaultFault(part, vaults);
+  const found = fault === null ? [] : [`${path.join(".")}: ${fault}.`];
+  return [
+    ...found,
+    ...Object.entries(part).flatMap(([key, value]) => vaultFaults(value, vaults, [...path, key])),
+  ];
+}
+
+/** What the worker needs to start must be readable then. A command or a Vault may come later. */
 async function checkSources(
   settings: z.output<typeof Settings>,
   args: {
-    folder: string;
+    ground: SourceGround;
     environment: Readonly<Record<string, string | undefined>>;
     faults: string[];
   },
@@ -244,7 +266,7 @@ async function checkSources(
       needed.push({ path: `registries.${name}.${field}`, source });
   }
   for (const { path, source } of needed) {
-    const fault = await sourceFault(secretSource(source, args.folder), args.environment);
+    const fault = await sourceFault(secretSource(source, args.ground), args.environment);
     if (fault !== null) args.faults.push(`${path}: ${fault}.`);
   }
 }
@@ -257,6 +279,7 @@ async function sourceFault(
     return environment[source.env]
       ? null
       : `the variable ${source.env} is not set; set it where the worker is started`;
+  if (!("file" in source)) return null;
   try {
     await access(source.file, constants.R_OK);
     return null;
@@ -288,6 +311,7 @@ function storeConfig(
   settings: z.output<typeof StoreShape>,
   args: {
     folder: string;
+    ground: SourceGround;
     environment: Readonly<Record<string, string | undefined>>;
     /** The path in the settings. */
     at: string;
@@ -295,7 +319,7 @@ function storeConfig(
   },
 ): StoreConfig {
   const { root, keys: given, ...more } = settings;
-  const keys = given === undefined ? {} : { keys: given.map((key) => secretSource(key, args.folder)) };
+  const keys = given === undefined ? {} : { keys: given.map((key) => secretSource(key, args.ground)) };
   if (!root.startsWith("s3://")) {
     const [stray] = Object.keys(more);
     if (stray !== undefined)
@@ -305,7 +329,7 @@ function storeConfig(
   if (!BUCKET.test(root))
     args.faults.push(`${args.at}.root: write s3://bucket/prefix, with the bucket's name in lower case.`);
   const source = (given: z.output<typeof SecretSourceShape> | undefined, env: string) =>
-    given === undefined ? { env } : secretSource(given, args.folder);
+    given === undefined ? { env } : secretSource(given, args.ground);
   const token = args.environment.AWS_SESSION_TOKEN ? { env: "AWS_SESSION_TOKEN" } : null;
   return {
     ...keys,
@@ -315,7 +339,7 @@ function storeConfig(
       region: more.region ?? args.environment.AWS_REGION ?? REGION,
       accessKeyId: source(more.accessKeyId, "AWS_ACCESS_KEY_ID"),
       secretAccessKey: source(more.secretAccessKey, "AWS_SECRET_ACCESS_KEY"),
-      sessionToken: more.sessionToken === undefined ? token : secretSource(more.sessionToken, args.folder),
+      sessionToken: more.sessionToken === undefined ? token : secretSource(more.sessionToken, args.ground),
     },
   };
 }
@@ -343,24 +367,19 @@ function storeRoot(root: string, args: { folder: string; at: string; faults: str
   }
 }
 
-function secretSource(source: z.output<typeof SecretSourceShape>, folder: string): SecretSource {
-  if (source.file !== undefined) return { file: resolve(folder, source.file) };
-  return { env: source.env ?? "" };
-}
-
-function pythonIndex(index: z.output<typeof PythonIndexShape>, folder: string): PythonIndex {
-  if ("folder" in index) return { folder: resolve(folder, index.folder) };
+function pythonIndex(index: z.output<typeof PythonIndexShape>, ground: SourceGround): PythonIndex {
+  if ("folder" in index) return { folder: resolve(ground.folder, index.folder) };
   const { url, username, password } = index;
   return {
     url,
     ...(username !== undefined && { username }),
-    ...(password !== undefined && { password: secretSource(password, folder) }),
+    ...(password !== undefined && { password: secretSource(password, ground) }),
   };
 }
 
-function registryConfig(registry: z.output<typeof RegistryShape>, folder: string): RegistryConfig {
-  if (registry.kind === "oci-layout") return { ...registry, path: resolve(folder, registry.path) };
-  return mapSecrets(registry, (source: z.output<typeof SecretSourceShape>) => secretSource(source, folder));
+function registryConfig(registry: z.output<typeof RegistryShape>, ground: SourceGround): RegistryConfig {
+  if (registry.kind === "oci-layout") return { ...registry, path: resolve(ground.folder, registry.path) };
+  return mapSecrets(registry, (source: z.output<typeof SecretSourceShape>) => secretSource(source, ground));
 }
 
 function mapValues<In, Out>(record: Readonly<Record<string, In>>, map: (value: In) => Out) {

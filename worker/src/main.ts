@@ -3,10 +3,11 @@ import { parseArgs } from "node:util";
 import { type LogFormat, Problem, prettyLogLine, terminalText } from "@towpath/contract";
 import { hasOneOutput, onParentGone, onStopRequests } from "@towpath/contract/process";
 import { type Logger, pino } from "pino";
-import { ConfigError, loadConfig, logFormat, type WorkerConfig } from "./config.ts";
+import { ConfigError, loadConfig, logFormat, ownEnvironment, type WorkerConfig } from "./config.ts";
 import { armFailpoints } from "./host/failpoint.ts";
 import { JournalError } from "./journal/index.ts";
 import { SecretUnavailable } from "./secrets/index.ts";
+import { printValues } from "./secrets/print-values.ts";
 import { startWarnings } from "./start-warnings.ts";
 import { StateError } from "./state/atomic-file.ts";
 import { printRuns, printWire } from "./wire/index.ts";
@@ -16,7 +17,7 @@ import { startWorker } from "./worker.ts";
 const EXIT = { usage: 2, failed: 1 } as const;
 
 const USAGE =
-  "To start the worker: --config FILE. To print what was sent for a run: wire --config FILE --run ID [--raw]. To find runs by the end of their ids: wire --config FILE --find END.";
+  "To start the worker: --config FILE. To print what was sent for a run: wire --config FILE --run ID [--raw]. To find runs by the end of their ids: wire --config FILE --find END. To read secrets for a check, with the request on stdin: secrets.";
 
 /** Why the worker ends: a sentence for people and a code for programs. */
 interface Fatal {
@@ -35,6 +36,9 @@ async function main(format: LogFormat): Promise<void> {
     },
   });
   const [command = "start", ...more] = positionals;
+  // Values are for a program, and never for a terminal.
+  if (command === "secrets" && !process.stdout.isTTY)
+    return await printValues(process.stdout, { input: process.stdin, environment: ownEnvironment() });
   if (values.config === undefined || more.length > 0) throw new ConfigError([USAGE]);
   const config = await loadConfig({ file: values.config, toServe: command === "start" });
   if (command === "start") return await serve(config, { file: values.config, format });

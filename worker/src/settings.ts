@@ -2,13 +2,7 @@ import { hostname } from "node:os";
 import { CodeAddress, DurationMs, LIMITS, Name, OciAddress } from "@towpath/contract";
 import { z } from "zod";
 import { ComputeShape } from "./compute/index.ts";
-
-/** Where a secret's value comes from: a file, or a variable of the worker's own environment. */
-export const SecretSourceShape = z
-  .strictObject({ file: z.string().min(1).optional(), env: z.string().min(1).optional() })
-  .refine((source) => (source.file === undefined) !== (source.env === undefined), {
-    message: 'give either {"file": "PATH"} or {"env": "NAME"}',
-  });
+import { SecretSourceShape, VaultShape } from "./secrets/shapes.ts";
 
 /** Where code may be fetched from. */
 export const RegistryShape = z.discriminatedUnion("kind", [
@@ -82,7 +76,9 @@ export const Settings = z.strictObject({
   url: z
     .url({ protocol: /^https?$/, error: "the control plane's address, http:// or https://" })
     .describe("The control plane's address."),
-  key: SecretSourceShape.describe('The worker\'s API key: `{"file": PATH}` or `{"env": NAME}`.'),
+  key: SecretSourceShape.describe(
+    'The worker\'s API key: `{"file": PATH}`, `{"env": NAME}`, `{"exec": {"command": [...]}}` or `{"vault": {"path": PATH, "field": FIELD}}`. Every other secret of this file has the same sources.',
+  ),
   pool: Name.describe("The pool whose runs it takes."),
   name: z
     .string()
@@ -128,7 +124,7 @@ export const Settings = z.strictObject({
     .default({})
     .describe("Code registries, by the names that specs use. The worker fetches code only from these."),
   store: StoreShape.describe(
-    'Where flows save values and checkpoints: a folder, or an S3 bucket. `keys` are secrets of at least 32 bytes, each `{"file": PATH}` or `{"env": NAME}`: deployments that allow pickle need them. The first one signs, and values of the others stay readable.',
+    "Where flows save values and checkpoints: a folder, or an S3 bucket. `keys` are secrets of at least 32 bytes: deployments that allow pickle need them. The first one signs, and values of the others stay readable.",
   ),
   stores: z
     .record(Name, StoreShape)
@@ -139,6 +135,12 @@ export const Settings = z.strictObject({
     .default({})
     .describe(
       "Secrets for flows, by name. A secret without an entry comes from the variable `TOWPATH_SECRET_NAME` of the worker's environment. Changes need no restart. Values never leave the worker's machine.",
+    ),
+  vaults: z
+    .record(Name, VaultShape)
+    .default({})
+    .describe(
+      'HashiCorp Vaults or OpenBaos for sources `{"vault": ...}`, by name: `{"address": URL, "auth": {"method": "approle", "roleId": SOURCE, "secretId": SOURCE}}`, with `namespace` and `ca` (a PEM file) if needed. Other methods are `token` and `kubernetes`. `default` is for sources that name none.',
     ),
   startedBy: z
     .string()

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { secretWarning } from "@towpath/contract";
 import { resolveStore } from "./attempts/store-access.ts";
 import type { WorkerConfig } from "./config.ts";
-import { readSecret } from "./secrets/index.ts";
+import { readSecret, SecretUnavailable } from "./secrets/index.ts";
 
 /**
  * Warns of what the configuration names and is missing now. Runs that need it will fail or be given back. It may
@@ -38,7 +38,7 @@ async function connectionWarnings({ url, key }: Pick<WorkerConfig, "url" | "key"
       `The control plane's address ${url} is not encrypted: others on the network can read the worker's key and its reports. Set "url" to an https:// address.`,
     );
   // Windows has no such bits.
-  if ("env" in key || process.platform === "win32") return warnings;
+  if (!("file" in key) || process.platform === "win32") return warnings;
   const mode = (await stat(key.file).catch(() => null))?.mode ?? 0;
   if ((mode & OTHERS) !== 0)
     warnings.push(
@@ -48,18 +48,19 @@ async function connectionWarnings({ url, key }: Pick<WorkerConfig, "url" | "key"
 }
 
 async function secretWarnings(config: Pick<WorkerConfig, "secrets" | "environment">): Promise<string[]> {
-  const warnings: string[] = [];
-  for (const [name, source] of Object.entries(config.secrets)) {
-    try {
-      const value = await readSecret(config, { name: `the secret "${name}"`, source });
-      const warning = secretWarning(name, value);
-      if (warning !== null) warnings.push(warning);
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      warnings.push(`${why} Runs that need it fail until then.`);
-    }
-  }
-  return warnings;
+  const found = await Promise.all(
+    Object.entries(config.secrets).map(async ([name, source]) => {
+      try {
+        const value = await readSecret(config, { name: `the secret "${name}"`, source });
+        return secretWarning(name, value);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        const waits = error instanceof SecretUnavailable && error.isPassing;
+        return `${why} Runs that need it ${waits ? "wait" : "fail"} until then.`;
+      }
+    }),
+  );
+  return found.filter((warning) => warning !== null);
 }
 
 async function registryWarnings(config: Pick<WorkerConfig, "registries" | "environment">): Promise<string[]> {

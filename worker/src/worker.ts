@@ -35,7 +35,7 @@ import {
   startReporting,
   startTending,
 } from "./protocol/index.ts";
-import { LiveSecrets, readWorkerKey, watchSecrets } from "./secrets/index.ts";
+import { LiveSecrets, readWorkerKey, SecretUnavailable, watchSecrets } from "./secrets/index.ts";
 import { removeIfAny } from "./state/atomic-file.ts";
 import { DatabaseWatch } from "./state/database-watch.ts";
 import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
@@ -374,8 +374,9 @@ async function signOff({ connection, attempts, loop: { log } }: Parts): Promise<
   }
 }
 
-/** Waits for a session. The loops keep asking while the control plane is away. */
+/** Waits for a session. The loops keep asking while the control plane is away, or the source of the worker's key. */
 async function firstSession({ connection, loop, identity }: Parts): Promise<void> {
+  let told = "";
   for (;;) {
     try {
       const session = await connection.session();
@@ -386,7 +387,10 @@ async function firstSession({ connection, loop, identity }: Parts): Promise<void
       return;
     } catch (error) {
       // One side must be updated. Until then the worker follows what an earlier process of it left.
-      if (!isPassing(error) && !isVersionRefusal(error)) throw error;
+      const waitsForKey = error instanceof SecretUnavailable && error.isPassing;
+      if (!isPassing(error) && !isVersionRefusal(error) && !waitsForKey) throw error;
+      if (waitsForKey && told !== error.message) loop.log.warn(error.message);
+      told = waitsForKey ? error.message : told;
       await loop.sleep(500);
     }
   }

@@ -1,11 +1,7 @@
+export { ExternalSources } from "./external.ts";
+export { SECRET_MAX_BYTES } from "./limits.ts";
 export { LiveSecrets, watchSecrets } from "./live-secrets.ts";
-export {
-  readSecret,
-  readWorkerKey,
-  SECRET_MAX_BYTES,
-  SecretsMissing,
-  SecretUnavailable,
-} from "./providers.ts";
+export { readSecret, readWorkerKey } from "./providers.ts";
 export {
   createRedactor,
   holdsSecret,
@@ -26,3 +22,4 @@ export {
   redactRef,
   type Unnumbered,
 } from "./redact-record.ts";
+export { SecretsMissing, SecretUnavailable } from "./secret-unavailable.ts";

@@ -1,7 +1,8 @@
 import type { Logger } from "pino";
 import { ConfigError, loadConfig, type WorkerConfig } from "../config.ts";
 import type { Sleep } from "../host/index.ts";
-import { resolvableSecrets, resolveSecrets, SecretUnavailable } from "./providers.ts";
+import { resolvableSecrets, resolveSecrets } from "./providers.ts";
+import { SecretUnavailable } from "./secret-unavailable.ts";
 
 /** The interval at which the worker reads its configuration's secrets again, milliseconds. */
 const LOOK_MS = 2_000;
@@ -12,14 +13,14 @@ const LOOK_MS = 2_000;
  */
 export class LiveSecrets {
   readonly #log: Logger;
-  readonly #config: Pick<WorkerConfig, "environment" | "file" | "startedBy">;
+  readonly #config: Pick<WorkerConfig, "environment" | "external" | "file" | "startedBy">;
   #sources: WorkerConfig["secrets"];
   #fault = "";
   #reported = "";
 
   constructor(
     deps: { readonly log: Logger },
-    config: Pick<WorkerConfig, "secrets" | "environment" | "file" | "startedBy">,
+    config: Pick<WorkerConfig, "secrets" | "environment" | "external" | "file" | "startedBy">,
   ) {
     this.#log = deps.log;
     this.#config = config;
@@ -54,8 +55,8 @@ export class LiveSecrets {
   }
 
   get #providers() {
-    const { environment, startedBy } = this.#config;
-    return { secrets: this.#sources, environment, startedBy };
+    const { environment, external, startedBy } = this.#config;
+    return { secrets: this.#sources, environment, external, startedBy };
   }
 
   /** @returns whether a source was added, changed or removed. A faulty file changes nothing. */

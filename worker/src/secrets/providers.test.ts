@@ -3,13 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LIMITS } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import {
-  resolvableSecrets,
-  resolveSecrets,
-  SECRET_MAX_BYTES,
-  SecretsMissing,
-  SecretUnavailable,
-} from "./providers.ts";
+import { SECRET_MAX_BYTES } from "./limits.ts";
+import { resolvableSecrets, resolveSecrets } from "./providers.ts";
+import { SecretsMissing, SecretUnavailable } from "./secret-unavailable.ts";
 
 let dir: string;
 beforeEach(async () => {

@@ -1,4 +1,3 @@
-import { readFile, stat } from "node:fs/promises";
 import {
   KEY_PREFIXES,
   REPORTED_NAMES_MAX,
@@ -6,16 +5,18 @@ import {
   SECRET_VARIABLE_PREFIX,
   secretVariable,
 } from "@towpath/contract";
-import type { SecretSource } from "../config.ts";
-import { isMissing } from "../state/atomic-file.ts";
-
-/** The longest secret that the worker takes, bytes. */
-export const SECRET_MAX_BYTES: number = 64 * 1024;
+import { ExternalSources } from "./external.ts";
+import { SECRET_MAX_BYTES } from "./limits.ts";
+import { readPlain, tooLong, upper } from "./plain.ts";
+import { SecretsMissing, SecretUnavailable, SourceFault } from "./secret-unavailable.ts";
+import type { ExecSource, SecretSource, VaultSource } from "./shapes.ts";
 
 /** Where secrets are looked up: the worker's own configuration and environment. */
 export interface SecretProviders {
   readonly secrets: Readonly<Record<string, SecretSource>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What keeps values of commands and Vaults. @default nothing is kept */
+  readonly external?: ExternalSources;
   /** The command that starts the worker and writes its configuration, for messages. */
   readonly startedBy?: string | undefined;
 }
@@ -94,7 +95,10 @@ function listOf(names: readonly string[]): string {
   return list;
 }
 
-/** The secrets that have a value now: names of the configuration, and variables `TOWPATH_SECRET_…`, sorted. */
+/**
+ * The secrets that have a value now, sorted: names of the configuration, and variables `TOWPATH_SECRET_…`. Of a command or
+ * a Vault that gives no value only for now, they count too: runs then wait for it, and do not fail for want of a worker.
+ */
 export async function resolvableSecrets(providers: SecretProviders): Promise<string[]> {
   const found = Object.keys(providers.environment).filter(
     (variable) =>
@@ -102,14 +106,23 @@ export async function resolvableSecrets(providers: SecretProviders): Promise<str
       ReportedSecret.safeParse(variable).success &&
       Boolean(providers.environment[variable]),
   );
-  for (const [name, source] of Object.entries(providers.secrets)) {
-    const value = await readSecret(providers, { name, source }).catch(() => null);
-    if (value !== null) found.push(name);
-  }
-  return found
+  const named = await Promise.all(
+    Object.entries(providers.secrets).map(async ([name, source]) => {
+      const has = await readSecret(providers, { name, source }).then(
+        () => true,
+        (error) => error instanceof SecretUnavailable && error.isPassing,
+      );
+      return has ? [name] : [];
+    }),
+  );
+  return [...found, ...named.flat()]
     .filter((name) => name !== "")
     .sort()
     .slice(0, REPORTED_NAMES_MAX);
+}
+
+function isExternal(source: SecretSource): source is ExecSource | VaultSource {
+  return "exec" in source || "vault" in source;
 }
 
 /**
@@ -120,79 +133,47 @@ export async function resolvableSecrets(providers: SecretProviders): Promise<str
 export async function readWorkerKey(config: {
   readonly key: SecretSource;
   readonly environment: SecretProviders["environment"];
+  readonly external?: ExternalSources;
 }): Promise<string> {
   const name = "the worker's key";
   const value = await readSecret(config, { name, source: config.key });
   if (value.startsWith(`${KEY_PREFIXES.worker}_`)) return value;
-  const where = "env" in config.key ? `The variable ${config.key.env}` : `The file ${config.key.file}`;
+  const where = upper(placeOf(config.key));
   throw new SecretUnavailable(
     `${where} does not contain a worker key, which begins with ${KEY_PREFIXES.worker}_. Nothing was sent. An admin creates one with \`towpath key create NAME --worker\`.`,
   );
 }
 
+/** The place of a source, for a message. */
+function placeOf(source: SecretSource): string {
+  if ("env" in source) return `the variable ${source.env}`;
+  if ("file" in source) return `the file ${source.file}`;
+  return "exec" in source
+    ? `the command ${source.exec.command[0]}`
+    : `the Vault "${source.vault.server.name}"`;
+}
+
 /**
- * Reads one secret. A file's last line ending is not part of it, because editors add one.
+ * Reads one secret. The last line ending of a file or of a command's output is not part of it.
  * @param args.name Its name in a message, such as `the worker's key`.
- * @throws SecretUnavailable when the variable or file is missing, empty or too long, or the file cannot be read.
+ * @throws SecretUnavailable when the variable, file or field of a Vault is missing, empty or too long, or the file, command
+ * or Vault cannot be read.
  */
 export async function readSecret(
-  providers: Pick<SecretProviders, "environment">,
+  providers: Pick<SecretProviders, "environment" | "external">,
   args: { name: string; source: SecretSource },
 ): Promise<string> {
   const { name, source } = args;
-  const isFile = "file" in source;
-  const value = isFile ? await readSecretFile(name, source.file) : providers.environment[source.env];
-  const where = isFile ? `the file ${source.file}` : `the variable ${source.env}`;
-  if (value === undefined || value === "") {
-    // A program that writes a file anew empties it for a moment.
-    const sentence = `${upper(name)} is missing: set ${where} for the worker's process.`;
-    throw new SecretUnavailable(sentence, { isMissing: !isFile });
-  }
-  if (Buffer.byteLength(value) > SECRET_MAX_BYTES) throw tooLong(name, where);
-  return value;
-}
-
-async function readSecretFile(name: string, path: string): Promise<string> {
+  if (!isExternal(source)) return await readPlain(providers.environment, { name, source });
+  const external = providers.external ?? new ExternalSources(providers);
   try {
-    // The size is checked first, so that a wrong path cannot fill the memory.
-    if ((await stat(path)).size > SECRET_MAX_BYTES + 2) throw tooLong(name, path);
-    return (await readFile(path, "utf8")).replace(/\r?\n$/, "");
+    const value = await external.read(source);
+    if (Buffer.byteLength(value) <= SECRET_MAX_BYTES) return value;
   } catch (error) {
-    if (error instanceof SecretUnavailable) throw error;
-    throw new SecretUnavailable(
-      `${upper(name)} cannot be read from ${path}; check the path and its permissions.`,
-      {
-        isMissing: isMissing(error),
-      },
-    );
+    if (!(error instanceof SourceFault)) throw error;
+    const { what, next, isMissing } = error;
+    const sentence = `${upper(name)} ${isMissing ? "is missing" : "cannot be read"}: ${what}. ${next}`;
+    throw new SecretUnavailable(sentence, { isMissing, isPassing: !isMissing });
   }
-}
-
-function tooLong(name: string, where: string): SecretUnavailable {
-  return new SecretUnavailable(`${upper(name)} in ${where} is longer than ${SECRET_MAX_BYTES} bytes.`);
-}
-
-function upper(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-/** A secret cannot be read now. The message says what to do and never has the value. */
-export class SecretUnavailable extends Error {
-  override readonly name: string = "SecretUnavailable";
-  /** Whether its variable is not set or its file does not exist. Other faults may pass. */
-  readonly isMissing: boolean;
-
-  constructor(sentence: string, { isMissing = false }: { isMissing?: boolean } = {}) {
-    super(sentence);
-    this.isMissing = isMissing;
-  }
-}
-
-/** Secrets of a deployment have no value on this worker. */
-export class SecretsMissing extends SecretUnavailable {
-  override readonly name: string = "SecretsMissing";
-
-  constructor(sentence: string) {
-    super(sentence, { isMissing: true });
-  }
+  throw tooLong(name, placeOf(source));
 }

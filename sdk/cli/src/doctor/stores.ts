@@ -3,7 +3,8 @@ import { fileURLToPath } from "node:url";
 import type { Context } from "@towpath/contract";
 import { openObjects, StoreFault } from "towpath/store";
 import { Failure } from "../failure.ts";
-import { type StoreGround, type StoreSettings, storeKeysFault, storeOf } from "../store/worker-store.ts";
+import { type StoreSettings, storeKeysFault, storeOf } from "../store/worker-store.ts";
+import type { SecretGround } from "../worker/secret-values.ts";
 import { bad, type Check, checkFolder, good } from "./checks.ts";
 
 /** How long a bucket may take to write and read a few bytes, milliseconds. */
@@ -63,7 +64,7 @@ function faultOf({ title, at, settings }: Looked, thrown: unknown): Check {
   return bad(title, `${root} cannot be used (${why})`, `set ${at}.root to a folder or to s3://bucket/prefix`);
 }
 
-async function checkStore(ground: StoreGround, looked: Looked): Promise<Check> {
+async function checkStore(ground: SecretGround, looked: Looked): Promise<Check> {
   const { title } = looked;
   try {
     const store = await storeOf(ground, looked.settings);
@@ -79,7 +80,7 @@ async function checkStore(ground: StoreGround, looked: Looked): Promise<Check> {
 }
 
 /** Whether deployments may use pickle here. Empty: the store has no key, which only they need. */
-async function checkKeys(ground: StoreGround, { title, at, settings }: Looked): Promise<Check[]> {
+async function checkKeys(ground: SecretGround, { title, at, settings }: Looked): Promise<Check[]> {
   if (settings.keys.length === 0) return [];
   const name = `${title} key`;
   const fault = await storeKeysFault(ground, settings);
@@ -92,7 +93,7 @@ async function checkKeys(ground: StoreGround, { title, at, settings }: Looked): 
 
 /** Whether flows can keep values in each store of a worker's configuration. */
 export async function checkStores(
-  ground: StoreGround,
+  ground: SecretGround,
   args: { store: StoreSettings; stores: Readonly<Record<string, StoreSettings>> },
 ): Promise<Check[]> {
   const named = Object.entries(args.stores).map(([name, settings]) => ({

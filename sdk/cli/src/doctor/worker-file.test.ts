@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { findVersitygw, startS3 } from "../../../../test/harness/index.ts";
+import { FakeVault, findVersitygw, startS3 } from "../../../../test/harness/index.ts";
 import { caught, folderWith } from "../fixture.ts";
 import { beginInvocation } from "../kernel/invocation.ts";
 import type { Check } from "./checks.ts";
@@ -23,8 +23,12 @@ const WHOLE = {
   store: { root: "store" },
 };
 
-async function workerFolder(config: Readonly<Record<string, unknown>>) {
+async function workerFolder(
+  config: Readonly<Record<string, unknown>>,
+  files: Readonly<Record<string, string>> = {},
+) {
   return await folderWith({
+    ...files,
     "worker.json": JSON.stringify({ ...WHOLE, ...config }),
     "worker.key": "twp_wkr_x",
     "signing.pub.jwk": JSON.stringify({ kid: "abc" }),
@@ -39,8 +43,12 @@ async function look(folder: { root: string }, more: Readonly<Record<string, stri
   return (name: string): Check | undefined => checks.find((check) => check.name === name);
 }
 
-async function finds(config: Readonly<Record<string, unknown>>, more?: Readonly<Record<string, string>>) {
-  await using folder = await workerFolder(config);
+async function finds(
+  config: Readonly<Record<string, unknown>>,
+  more?: Readonly<Record<string, string>>,
+  files?: Readonly<Record<string, string>>,
+) {
+  await using folder = await workerFolder(config, files);
   return await look(folder, more);
 }
 
@@ -261,3 +269,35 @@ async function startGitServer(login: string) {
     },
   };
 }
+
+test("Commands and Vaults are read as the worker reads them, and no check has a value", async () => {
+  await using vault = await new FakeVault().start();
+  await vault.put("secret", "towpath", { key: "twp_wkr_from-vault", db: "the-value" });
+  const auth = { method: "token", token: { env: "T" } };
+  const at = (field: string, more: object = {}) => ({ vault: { path: "towpath", field, ...more } });
+  const look = finds(
+    {
+      key: at("key"),
+      vaults: { default: { address: vault.address, ca: "ca.pem", auth } },
+      secrets: {
+        db: at("db"),
+        gone: at("nothing"),
+        typo: at("db", { name: "prod" }),
+        said: { exec: { command: [process.execPath, "-p", "1"] } },
+        fails: { exec: { command: [process.execPath, "-e", "process.exit(4)"] } },
+      },
+      python: { indexes: { own: { url: "http://127.0.0.1:9", password: at("nothing") } } },
+    },
+    { T: await vault.token(0) },
+    { "ca.pem": vault.authority },
+  );
+  const found = await look;
+  expect(found("key")).toMatchObject({ ok: true, detail: expect.stringContaining('the Vault "default"') });
+  expect(found("secret db")).toMatchObject({ ok: true, detail: 'the Vault "default"' });
+  expect(found("secret gone")?.detail).toContain("does not have the field");
+  expect(found("secret typo")?.detail).toBe('there is no Vault called "prod"; add it under "vaults"');
+  expect(found("secret said")).toMatchObject({ ok: true, detail: `the command ${process.execPath}` });
+  expect(found("secret fails")?.detail).toContain("ended with code 4");
+  expect(found("package index own")?.detail).toContain("its password: It is missing");
+  expect(JSON.stringify(await found("secret db"))).not.toContain("the-value");
+});

@@ -1,4 +1,4 @@
-import { access, constants, readFile } from "node:fs/promises";
+import { access, constants } from "node:fs/promises";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { createClient } from "@towpath/client";
@@ -10,28 +10,34 @@ import { readJsonFile } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { networkFetch } from "../kernel/network.ts";
 import { StoreSettings } from "../store/worker-store.ts";
+import {
+  openSecretGround,
+  type SecretGround,
+  SecretSource,
+  type SecretValue,
+  secretPlace,
+  secretValue,
+} from "../worker/secret-values.ts";
 import { gitFault } from "./ask-git.ts";
 import { ociTrouble } from "./ask-registry.ts";
 import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
 import { checkStores } from "./stores.ts";
 import { checkPython, WorkerPython } from "./worker-python.ts";
 
-const Source = z.union([z.object({ file: z.string() }), z.object({ env: z.string() })]);
-type Source = z.output<typeof Source>;
 const Registry = z.union([
   z.looseObject({ kind: z.literal("oci-layout"), path: z.string() }),
   z.looseObject({
     kind: z.literal("oci"),
     url: OciAddress,
     username: z.string().optional(),
-    password: Source.optional(),
+    password: SecretSource.optional(),
     tokenUrl: CodeAddress.optional(),
   }),
   z.looseObject({
     kind: z.literal("git"),
     url: z.string(),
     username: z.string().optional(),
-    password: Source.optional(),
+    password: SecretSource.optional(),
   }),
 ]);
 type Registry = z.output<typeof Registry>;
@@ -39,50 +45,39 @@ type Registry = z.output<typeof Registry>;
 /** The part of a worker's configuration that is checked here. The worker checks the rest when it starts. */
 const WorkerFile = z.looseObject({
   url: z.url(),
-  key: Source,
+  key: SecretSource,
   pool: z.string(),
   stateDir: z.string(),
   trustedKeys: z.array(z.union([z.object({ file: z.string() }), z.looseObject({ kid: z.string() })])).min(1),
   registries: z.record(z.string(), Registry).default({}),
   store: StoreSettings,
   stores: z.record(z.string(), StoreSettings).default({}),
-  secrets: z.record(z.string(), Source).default({}),
+  secrets: z.record(z.string(), SecretSource).default({}),
   python: WorkerPython.prefault({}),
 });
 
 interface Looked {
   readonly invocation: Invocation;
   readonly config: z.output<typeof WorkerFile>;
+  readonly secrets: SecretGround;
   /** Makes a path absolute, from the configuration's folder. */
   readonly at: (path: string) => string;
-}
-
-/** The value of a source, or null. */
-async function secretIn(args: Looked, source: Source): Promise<string | null> {
-  const { environment } = args.invocation.config;
-  if ("env" in source) return environment[source.env] || null;
-  const text = await readFile(args.at(source.file), "utf8").catch(() => null);
-  // Editors end a file with a line break, which is not part of the value. The worker reads it the same way.
-  return text?.replace(/\r?\n$/, "") || null;
-}
-
-function placeOf(args: Looked, source: Source): string {
-  return "env" in source ? `the variable ${source.env}` : args.at(source.file);
 }
 
 /** Whether the server answers and knows the key. A worker's key is forbidden to read, an unknown key is not authenticated. */
 async function checkKey(args: Looked): Promise<Check[]> {
   const { url, key } = args.config;
-  const from = placeOf(args, key);
+  const from = secretPlace(args.secrets, key);
   const fault = await faultOfServer(url.replace(/\/+$/, ""), args.invocation);
   const server = fault ? bad("server", `${url}: ${fault.what}`, fault.fix) : good("server", url);
-  const secret = (await secretIn(args, key))?.trim();
-  if (!secret)
+  const found = await secretValue(args.secrets, key);
+  const secret = "value" in found ? found.value.trim() : "";
+  if (secret === "")
     return [
       server,
       bad(
         "key",
-        `${from} has no key that this user can read`,
+        `${from} has no key that this user can read${whyNone(key, found)}`,
         "put the worker's key there, or change its permissions",
       ),
     ];
@@ -94,6 +89,11 @@ async function checkKey(args: Looked): Promise<Check[]> {
   return answer?.code === "unauthenticated"
     ? [server, bad("key", `the server does not know the key in ${from}`, makeKey(args))]
     : [server, good("key", `${from}, known to the server`)];
+}
+
+/** What a command or a Vault says. Of a file and a variable, the place says enough. */
+function whyNone(source: SecretSource, found: SecretValue): string {
+  return "fault" in found && ("exec" in source || "vault" in source) ? `: ${found.fault}` : "";
 }
 
 function makeKey(args: Looked): string {
@@ -169,6 +169,18 @@ function hasLogin(url: string): boolean {
   return username !== "" || password !== "";
 }
 
+/** A registry's password, empty if it has none. */
+async function passwordOf(
+  { secrets }: Looked,
+  source: SecretSource | undefined,
+): Promise<{ password: string; fault: string | null }> {
+  if (source === undefined) return { password: "", fault: null };
+  const found = await secretValue(secrets, source);
+  if ("value" in found) return { password: found.value, fault: null };
+  const fault = `its password cannot be read from ${secretPlace(secrets, source)}${whyNone(source, found)}`;
+  return { password: "", fault };
+}
+
 async function checkGitRegistry(
   args: Looked,
   { title, registry }: { title: string; registry: Extract<Registry, { kind: "git" }> },
@@ -187,11 +199,10 @@ async function checkGitRegistry(
       `${shown} contains a login, which the worker refuses`,
       "move it to the registry's username and password",
     );
-  const password = source && (await secretIn(args, source));
-  if (source !== undefined && !password)
-    return bad(title, `its password cannot be read from ${placeOf(args, source)}`, "set it there");
+  const { password, fault: noPassword } = await passwordOf(args, source);
+  if (noPassword !== null) return bad(title, noPassword, "set it there");
   const { cwd, config } = args.invocation;
-  const login = password || username ? { username, password: password ?? "" } : undefined;
+  const login = password || username ? { username, password } : undefined;
   const environment = { ...config.environment, ...AS_THE_WORKER };
   const fault = await gitFault({ url, login, cwd, environment });
   const fix =
@@ -208,9 +219,8 @@ async function checkOciRegistry(
   { title, registry }: { title: string; registry: Extract<Registry, { kind: "oci" }> },
 ): Promise<Check> {
   const { url, username, tokenUrl, password: source } = registry;
-  const password = source && (await secretIn(args, source));
-  if (source !== undefined && !password)
-    return bad(title, `its password cannot be read from ${placeOf(args, source)}`, "set it there");
+  const { password, fault } = await passwordOf(args, source);
+  if (fault !== null) return bad(title, fault, "set it there");
   const { environment } = args.invocation.config;
   const access = { url, username, tokenUrl, ...(password && { password }) };
   const trouble = await ociTrouble({ access, environment, push: false });
@@ -227,18 +237,17 @@ async function checkRegistry(args: Looked, name: string, registry: Registry): Pr
   return fault === null ? good(title, path) : bad(title, fault.what, fault.fix);
 }
 
-async function checkSecrets(args: Looked): Promise<Check[]> {
+async function checkSecrets({ config, secrets }: Looked): Promise<Check[]> {
   const checks: Check[] = [];
-  for (const [name, source] of Object.entries(args.config.secrets))
+  for (const [name, source] of Object.entries(config.secrets)) {
+    const found = await secretValue(secrets, source);
+    const title = `secret ${name}`;
     checks.push(
-      (await secretIn(args, source)) === null
-        ? bad(
-            `secret ${name}`,
-            `${placeOf(args, source)} is missing or empty`,
-            "set it on the worker's machine",
-          )
-        : good(`secret ${name}`, placeOf(args, source)),
+      "fault" in found
+        ? bad(title, found.fault, "set it on the worker's machine, or correct its source")
+        : good(title, secretPlace(secrets, source)),
     );
+  }
   return checks;
 }
 
@@ -251,8 +260,9 @@ export async function checkWorkerFile(invocation: Invocation, file: string): Pro
       exit: "configuration",
       next: [`\`towpath worker start --config ${file}\` names each fault`],
     });
-  const a: Looked = { invocation, config, at: (one) => resolve(dirname(path), one) };
-  const ground = { environment: invocation.config.environment, folder: dirname(path) };
+  const plain = { environment: invocation.config.environment, folder: dirname(path) };
+  const ground = await openSecretGround(plain, config);
+  const a: Looked = { invocation, config, secrets: ground, at: (one) => resolve(dirname(path), one) };
   const registries: Check[] = [];
   for (const [name, registry] of Object.entries(config.registries))
     registries.push(await checkRegistry(a, name, registry));

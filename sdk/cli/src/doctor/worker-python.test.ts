@@ -12,7 +12,12 @@ async function look(programs: Readonly<Record<string, string>>, python: object) 
     await chmod(join(folder.root, name), 0o755);
   }
   await mkdir(join(folder.root, "wheels"));
-  const ground = { environment: { PATH: folder.root }, at: (path: string) => join(folder.root, path) };
+  const none = { folder: folder.root, external: new Map() };
+  const ground = {
+    ...none,
+    environment: { PATH: folder.root },
+    at: (path: string) => join(folder.root, path),
+  };
   const checks = await checkPython(ground, WorkerPython.parse(python));
   return Object.fromEntries(
     checks.map(({ name, ok, detail }) => [name, [ok, detail.replace(folder.root, ".")]]),
@@ -36,7 +41,8 @@ test("a configuration without interpreters has the one of TOWPATH_PYTHON", async
   await using folder = await folderWith({ python: "#!/bin/sh\necho 3.12.1\n" });
   const given = join(folder.root, "python");
   await chmod(given, 0o755);
-  const ground = { environment: { PATH: "", TOWPATH_PYTHON: given }, at: (path: string) => path };
+  const none = { folder: folder.root, external: new Map() };
+  const ground = { ...none, environment: { PATH: "", TOWPATH_PYTHON: given }, at: (path: string) => path };
   const found = await checkPython(ground, WorkerPython.parse({}));
   expect(found).toMatchObject([{ name: "interpreter default", ok: true, detail: `Python 3.12.1: ${given}` }]);
 });

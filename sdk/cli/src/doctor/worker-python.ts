@@ -5,6 +5,7 @@ import { shellWord } from "@towpath/contract";
 import { z } from "zod";
 import { givenPython } from "../config.ts";
 import { networkFetch, reachFault } from "../kernel/network.ts";
+import { type SecretGround, SecretSource, secretValue } from "../worker/secret-values.ts";
 import { bad, type Check, good } from "./checks.ts";
 
 const run = promisify(execFile);
@@ -19,14 +20,19 @@ const VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])))";
 export const WorkerPython = z.object({
   interpreters: z.record(z.string(), z.string()).default({}),
   indexes: z
-    .record(z.string(), z.union([z.looseObject({ folder: z.string() }), z.looseObject({ url: z.string() })]))
+    .record(
+      z.string(),
+      z.union([
+        z.looseObject({ folder: z.string() }),
+        z.looseObject({ url: z.string(), password: SecretSource.optional() }),
+      ]),
+    )
     .default({}),
 });
 type Index = z.output<typeof WorkerPython>["indexes"][string];
 
 /** Where it is checked. */
-interface Ground {
-  readonly environment: Readonly<Record<string, string | undefined>>;
+interface Ground extends SecretGround {
   /** Makes a path absolute, from the configuration's folder. */
   readonly at: (path: string) => string;
 }
@@ -69,6 +75,9 @@ async function checkIndex(ground: Ground, name: string, index: Index): Promise<C
       : bad(title, `${path} is no folder`, `create it, or correct python.indexes.${name}`);
   }
   const url = String(index.url);
+  const password = index.password && (await secretValue(ground, index.password));
+  if (password !== undefined && "fault" in password)
+    return bad(title, `its password: ${password.fault}`, `correct python.indexes.${name}.password`);
   try {
     // Any answer shows that it can be reached. Credentials are the installer's.
     await networkFetch(ground.environment)(url, { method: "HEAD", signal: AbortSignal.timeout(PROBE_MS) });

@@ -78,7 +78,7 @@ test("a store that cannot be used is reported with the next step", async () => {
     /gs:\/\/bucket is not a kind of store that this release supports\.\n→ Give the worker a folder/,
   );
   const settings = StoreSettings.parse({ root: "file:/srv/store" });
-  await expect(storeOf({ environment: {}, folder: folder.root }, settings)).rejects.toThrow(
-    "file:///srv/store, or write the path alone, /srv/store",
-  );
+  await expect(
+    storeOf({ environment: {}, folder: folder.root, external: new Map() }, settings),
+  ).rejects.toThrow("file:///srv/store, or write the path alone, /srv/store");
 });

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Context, storeRootFault } from "@towpath/contract";
@@ -7,33 +6,31 @@ import { Failure } from "../failure.ts";
 import { readJsonFile } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { localWorker } from "../worker/config-file.ts";
-
-const Source = z.union([z.object({ file: z.string() }), z.object({ env: z.string() })]);
-type Source = z.output<typeof Source>;
+import {
+  openSecretGround,
+  type SecretGround,
+  SecretSource,
+  secretPlace,
+  secretValue,
+} from "../worker/secret-values.ts";
 
 /** The part of a worker's configuration that is read here. The worker checks all of it when it starts. */
 export const StoreSettings = z.looseObject({
   root: z.string().min(1),
   endpoint: z.string().optional(),
   region: z.string().optional(),
-  accessKeyId: Source.default({ env: "AWS_ACCESS_KEY_ID" }),
-  secretAccessKey: Source.default({ env: "AWS_SECRET_ACCESS_KEY" }),
-  sessionToken: Source.optional(),
-  keys: z.array(Source).default([]),
+  accessKeyId: SecretSource.default({ env: "AWS_ACCESS_KEY_ID" }),
+  secretAccessKey: SecretSource.default({ env: "AWS_SECRET_ACCESS_KEY" }),
+  sessionToken: SecretSource.optional(),
+  keys: z.array(SecretSource).default([]),
 });
 export type StoreSettings = z.output<typeof StoreSettings>;
 const WorkerFile = z.looseObject({
   url: z.string().optional(),
   store: StoreSettings,
   stores: z.record(z.string(), StoreSettings).default({}),
+  vaults: z.unknown().optional(),
 });
-
-/** Where a store's paths and credentials are read. */
-export interface StoreGround {
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** The configuration's folder, where relative paths start. */
-  readonly folder: string;
-}
 
 /** The bytes that a store key needs. */
 const KEY_BYTES_MIN = 32;
@@ -41,24 +38,22 @@ const KEY_BYTES_MIN = 32;
 /**
  * What is wrong with the keys of a store: one is missing or too short. Null: nothing.
  */
-export async function storeKeysFault(ground: StoreGround, store: StoreSettings): Promise<string | null> {
+export async function storeKeysFault(ground: SecretGround, store: StoreSettings): Promise<string | null> {
   for (const source of store.keys) {
-    const where = "env" in source ? `the variable ${source.env}` : resolve(ground.folder, source.file);
-    const key = await secretOf(ground, source).catch(() => null);
-    if (key === null) return `${where} is missing or empty`;
-    if (Buffer.byteLength(key) < KEY_BYTES_MIN) return `${where} has fewer than ${KEY_BYTES_MIN} bytes`;
+    const found = await secretValue(ground, source);
+    if ("fault" in found) return found.fault;
+    if (Buffer.byteLength(found.value) < KEY_BYTES_MIN)
+      return `${secretPlace(ground, source)} has fewer than ${KEY_BYTES_MIN} bytes`;
   }
   return null;
 }
 
-async function secretOf(ground: StoreGround, source: Source): Promise<string> {
-  const text =
-    "env" in source
-      ? ground.environment[source.env]
-      : await readFile(resolve(ground.folder, source.file), "utf8").catch(() => undefined);
-  if (text?.trim()) return text.trim();
-  const where = "env" in source ? `the variable ${source.env}` : resolve(ground.folder, source.file);
-  throw new Failure(`The store's credentials cannot be read from ${where}.`, {
+async function secretOf(ground: SecretGround, source: SecretSource): Promise<string> {
+  const found = await secretValue(ground, source);
+  if ("value" in found && found.value.trim()) return found.value.trim();
+  const isPlain = "env" in source || "file" in source;
+  const why = "fault" in found && !isPlain ? ` ${found.fault}` : "";
+  throw new Failure(`The store's credentials cannot be read from ${secretPlace(ground, source)}.${why}`, {
     exit: "configuration",
     code: "no-store-credentials",
     next: ["set them there, and run this command as the worker's user in the worker's environment"],
@@ -82,7 +77,7 @@ function noStore(name: string, known: readonly string[]): never {
 }
 
 /** A store with its credentials, as flows get it. @throws Failure if the credentials are missing. */
-export async function storeOf(ground: StoreGround, store: StoreSettings): Promise<Context["store"]> {
+export async function storeOf(ground: SecretGround, store: StoreSettings): Promise<Context["store"]> {
   const { environment } = ground;
   const { root, endpoint = null, region, sessionToken } = store;
   const fault = storeRootFault(root);
@@ -118,9 +113,10 @@ export async function workerStore(
 ): Promise<{ store: Context["store"]; url: string | undefined }> {
   const local = async () => localWorker(await invocation.folder(), args.pool ?? "local").configFile;
   const file = args.config === undefined ? await local() : resolve(invocation.cwd, args.config);
-  const { store: unnamed, stores, url } = (await readJsonFile(file, WorkerFile)) ?? noConfig(file);
+  const { store: unnamed, stores, url, vaults } = (await readJsonFile(file, WorkerFile)) ?? noConfig(file);
   const store =
     args.store === undefined ? unnamed : (stores[args.store] ?? noStore(args.store, Object.keys(stores)));
-  const ground = { environment: invocation.config.environment, folder: dirname(file) };
+  const { environment } = invocation.config;
+  const ground = await openSecretGround({ environment, folder: dirname(file) }, { store, vaults });
   return { store: await storeOf(ground, store), url };
 }
