@@ -8,6 +8,7 @@ import { LIMITS } from "@towpath/contract";
 import type { Project } from "../deployments/project.ts";
 import { pythonFor } from "../deployments/python/python-for.ts";
 import { readOwnFile, type StateFolder, writeWhole } from "../kernel/state-folder.ts";
+import { pythonIndexes } from "./python-indexes.ts";
 
 /** How long a local worker lets work finish when it is stopped. */
 const LOCAL_DRAIN_MS = 3_000;
@@ -77,25 +78,22 @@ function registriesOf(folder: StateFolder, projects: readonly Project[]): Record
   return { local: { kind: "oci-layout", path: folder.registry }, ...Object.fromEntries(named) };
 }
 
-/** The package index of a developer's machine, as uv or pip finds it. */
-function indexOf(environment: Readonly<Record<string, string | undefined>>): string {
-  return environment.UV_DEFAULT_INDEX ?? environment.PIP_INDEX_URL ?? "https://pypi.org/simple";
-}
-
 /** Python flows run with the environment of their project, if it has one. */
-function pythonOf(
+async function pythonOf(
   projects: readonly Project[],
   environment: Readonly<Record<string, string | undefined>>,
-): object {
+): Promise<object> {
   const found = projects
     .filter(({ deployments }) => deployments.some(({ entry }) => entry.kind === "python"))
     .map(({ root }) => pythonFor(root).path)
     .find(isAbsolute);
   const interpreters = found === undefined ? {} : { interpreters: { default: found } };
-  const isLocked = projects.some(({ environment }) => environment !== null);
-  return {
-    python: { ...interpreters, ...(isLocked && { indexes: { default: { url: indexOf(environment) } } }) },
-  };
+  const indexes = await Promise.all(
+    projects.flatMap(({ root, environment: locked }) =>
+      locked === null ? [] : [pythonIndexes(root, { names: locked.environment.indexes, environment })],
+    ),
+  );
+  return { python: { ...interpreters, indexes: Object.assign({}, ...indexes) } };
 }
 
 /** On one machine each store has its own folder. */
@@ -141,10 +139,11 @@ export async function writeWorkerConfig(args: {
     registries: registriesOf(folder, args.projects),
     store: { root: pathToFileURL(folder.store).href, ...keys },
     stores: storesOf(folder, { projects: args.projects, keys }),
-    ...pythonOf(args.projects, args.environment),
+    ...(await pythonOf(args.projects, args.environment)),
     drainMs: LOCAL_DRAIN_MS,
     ...(args.startedBy === undefined ? {} : { startedBy: args.startedBy }),
   };
-  await writeWhole(worker.configFile, `${JSON.stringify(config, null, 2)}\n`);
+  // The address of a package index may have a password.
+  await writeWhole(worker.configFile, `${JSON.stringify(config, null, 2)}\n`, 0o600);
   return worker;
 }

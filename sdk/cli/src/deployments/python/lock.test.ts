@@ -56,6 +56,12 @@ test("uv exports its own lock, and refuses a stale one", async () => {
     python: "3.12.1",
   });
   expect(new TextDecoder().decode(file.bytes)).toBe(OWN);
+  await using folder = await withUv("echo 'towpath==0.1.0'");
+  const unhashed = await caught(readLock(folder.root, { options: { lock: "uv.lock" }, python: "3.12.1" }));
+  expect(unhashed).toMatchObject({
+    code: "lock-without-hashes",
+    next: [expect.stringContaining("uv lock"), expect.stringContaining("uv pip compile --generate-hashes")],
+  });
   await using stale = await withUv(
     "echo 'error: The lockfile needs to be updated, but --locked was provided' >&2; exit 1",
   );

@@ -40,6 +40,17 @@ function advice(lock: string): string {
   return `run \`uv pip compile --generate-hashes pyproject.toml -o ${lock}\`, or the same with \`pip-compile\``;
 }
 
+/** What to do about a missing hash. uv notes none for a wheel in a folder. */
+function hashAdvice(lock: string): string[] {
+  const again = `${advice(lock)}: workers install only what has a hash`;
+  if (lock !== UV_LOCK) return [again];
+  const compiled = "uv pip compile --generate-hashes pyproject.toml -o requirements.txt";
+  return [
+    again,
+    `if the package is a wheel in a folder (\`--find-links\`), uv.lock has no hash: run \`${compiled}\`, and name that file as the lock`,
+  ];
+}
+
 /**
  * Reads a project's lock: `uv.lock`, `pylock.toml` or requirements with hashes. The code gets requirements without addresses.
  * @param python The version of Python if the lock's options name none, `3.12.1`.
@@ -60,9 +71,7 @@ export async function readLock(
   const packages = readRequirements(given).filter(({ text }) => !isIndexOption(text));
   const wrong = packages.find(({ fault }) => fault !== null);
   if (wrong?.fault === "no-hash")
-    throw faulty("lock-without-hashes", `${lock} has no hash for ${wrong.name}.`, [
-      `${advice(basename(lock))}: workers install only what has a hash`,
-    ]);
+    throw faulty("lock-without-hashes", `${lock} has no hash for ${wrong.name}.`, hashAdvice(basename(lock)));
   if (wrong !== undefined)
     throw faulty(
       "lock-not-pinned",
