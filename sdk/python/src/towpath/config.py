@@ -147,6 +147,8 @@ class DeploymentOptions(CommandOptions, total=False):
 
     name: str
     """Its name in the project, to which a deploy adds the stage. Default: the flow's name."""
+    due_input: bool
+    """Whether the flow makes the parameters of scheduled runs. Only for `towpath deploy --no-import`: else the flow says it."""
     codecs: Sequence[Literal["pickle"]]
     """["pickle"] stores results of tasks with pickle if no other form fits. Reading one runs code that the result contains.
     The worker needs a store key. Default: none."""

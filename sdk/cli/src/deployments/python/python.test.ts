@@ -243,7 +243,26 @@ export default defineConfig({ project: "both", pool: "local", registry: ociLayou
       "train.schema.json": '{ "type": "object", "required": ["path"] }',
     });
     const [train] = (await load(folder.root, { imports: false })).deployments;
-    expect(train?.settings.parameters).toEqual({ type: "object", required: ["path"] });
+    expect(train?.settings).toMatchObject({
+      parameters: { type: "object", required: ["path"] },
+      dueInput: false,
+    });
+    await using due = await pythonProject({
+      ...files,
+      "pyproject.toml": DATA.replace('timeout = "30m"', "parameters = {}\ndue_input = true"),
+    });
+    expect((await load(due.root, { imports: false })).deployments[0]?.settings.dueInput).toBe(true);
+    await using inCode = await pythonProject({
+      ...files,
+      "towpath_config.py": IN_CODE.replace("from flows.train import train_all\n", "").replace(
+        /deployment\(train_all,.*\n.*"again", tags=\["again"\]\)/,
+        'deployment("flows/train.py:train_all", name="train", parameters={"type": "object"}, due_input=True)',
+      ),
+    });
+    expect((await load(inCode.root, { imports: false })).deployments[0]?.settings).toMatchObject({
+      parameters: { type: "object" },
+      dueInput: true,
+    });
     await using undeclared = await pythonProject({ ...files, "pyproject.toml": DATA });
     expect(await caught(load(undeclared.root, { imports: false }))).toMatchObject({
       message: expect.stringContaining('The parameters of "train" are not declared'),
