@@ -9,6 +9,7 @@ const include = ["{sdk,services,worker,test,infra}/**/*.test.{ts,tsx,mjs}"];
 const exclude = ["**/node_modules/**", "**/dist/**"];
 /** Suites that take minutes, with whole installations or a browser: `npm run test:long`. */
 const long = [
+  "sdk/cli/src/attack/every-attack.test.ts",
   "sdk/cli/src/chaos/chaos.test.ts",
   "test/bench/smoke.test.ts",
   "test/browser/*.test.ts",

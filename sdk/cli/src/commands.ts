@@ -1,3 +1,4 @@
+import { declareAttack } from "./attack/commands.ts";
 import { declareChaos } from "./chaos/commands.ts";
 import { declareCompletion } from "./completion/declare.ts";
 import { declareDemo } from "./demo/seed.ts";
@@ -43,6 +44,7 @@ const DECLARATIONS = [
   declareServer,
   declareDoctor,
   declareChaos,
+  declareAttack,
   declareDemo,
   declareCompletion,
 ] satisfies ((root: Root, carry: Carry) => void)[];

@@ -1,0 +1,38 @@
+import { DEFAULTS, LIMITS } from "@towpath/contract";
+
+/** Something that a control plane can still do, and what limits it. */
+export interface Remaining {
+  readonly can: string;
+  readonly limit: string;
+}
+
+/** What the attacked worker said of itself. */
+export interface WorkerFacts {
+  readonly capacity: number;
+}
+
+/** What no signature can prevent, with the numbers that the worker enforces. */
+export function remaining({ capacity }: WorkerFacts): readonly Remaining[] {
+  return [
+    {
+      can: "Withhold or delay runs, answers and cancellations",
+      limit: `none. A deployment with onDisconnect: stop ends its process when its lease ends; an honest lease is ${DEFAULTS.leaseMs / 1000} s`,
+    },
+    {
+      can: "Run signed code again, or at another time",
+      limit: `${capacity} runs at once (capacity); only versions from the floor on that have not expired`,
+    },
+    {
+      can: "Choose the parameters of a run",
+      limit: `the signed schema, ${LIMITS.parametersBytes / 1024} KiB, and ${LIMITS.checkSteps.toLocaleString("en")} steps of checking`,
+    },
+    {
+      can: "Cancel a run, or take it away from the worker",
+      limit: "the signed kill grace (killGraceMs)",
+    },
+    {
+      can: "Read what DATA.md lists, and answer the questions of a flow like a person",
+      limit: "secrets of the worker are redacted; answers must fit the question's schema",
+    },
+  ];
+}
