@@ -10,8 +10,9 @@ import { drawOf, randomOf, uuidOf } from "../../sdk/flow/src/keep/alike.ts";
 import { StoreFault, TaskIdentityUnknown } from "../../sdk/flow/src/problem.ts";
 import { decode, encodeAs } from "../../sdk/flow/src/store/codec.ts";
 import { fileStore } from "../../sdk/flow/src/store/file-store.ts";
+import { PLAIN_HASHES } from "../../sdk/flow/src/store/hashes.ts";
 import { findNamed } from "../../sdk/flow/src/store/named.ts";
-import { encodeAt, safePart } from "../../sdk/flow/src/store/store.ts";
+import { encodeAt, pathOf, safePart } from "../../sdk/flow/src/store/store.ts";
 import { fromTypedJson, toTypedJson } from "../../sdk/flow/src/store/typed-json.ts";
 import { type CallKind, CallLedger, keptPath, mappedPath } from "../../sdk/flow/src/task/identity.ts";
 import { hashInput } from "../../sdk/flow/src/task/input-hash.ts";
@@ -19,7 +20,7 @@ import { retryDelay } from "../../sdk/flow/src/task/retry.ts";
 import { engineVectors } from "./vector.ts";
 
 const Kind = z.enum(["task", "flow", "value", "wait", "run"] satisfies CallKind[]);
-const hashOf = (value: unknown) => hashInput({ what: "t" }, [value]);
+const hashOf = (value: unknown) => hashInput({ what: "t", hashes: PLAIN_HASHES }, [value]);
 
 /** Expects a path, or a refusal where the vectors have null. */
 function expectPath(made: () => string, path: string | null): void {
@@ -54,10 +55,10 @@ describe("paths", () => {
     expectPath(() => new CallLedger(parent).name(name, callKey, kind).path, path);
   });
   test.each(paths.kept)("of a kept value: $path", ({ parent, name, path }) =>
-    expectPath(() => keptPath(parent, name), path),
+    expectPath(() => keptPath(parent, { name, hashes: PLAIN_HASHES }), path),
   );
   test.each(paths.mapped)("of a call of a map: $path", ({ map, path, ...child }) =>
-    expectPath(() => mappedPath(map, child), path),
+    expectPath(() => mappedPath(map, { ...child, hashes: PLAIN_HASHES }), path),
   );
 });
 
@@ -109,7 +110,7 @@ test.each(places.parts)("the part of a path for $name", ({ name, part }) =>
   expect(safePart(name)).toBe(part),
 );
 test.each(places.values)("the path of a value: $path", ({ place, text, path }) =>
-  expect(encodeAt(place, text, "exact").path).toBe(path),
+  expect(pathOf(encodeAt(place, text, "exact"))).toBe(path),
 );
 
 const Text = { name: z.string(), text: z.string().optional(), textHex: z.string().optional() };
@@ -196,7 +197,7 @@ describe("the cache", () => {
       asked.push(name);
       return null;
     };
-    const host = { facts: { deployment: one.deployment }, store: { find } };
+    const host = { facts: { deployment: one.deployment }, store: { find, hashes: PLAIN_HASHES } };
     const by = one.by.map((part) => (typeof part === "string" ? part : () => part.key));
     const args = fromTypedJson(Buffer.from(one.arguments));
     const call: never = {

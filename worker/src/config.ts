@@ -30,8 +30,10 @@ export interface StoreConfig {
     readonly secretAccessKey: SecretSource;
     readonly sessionToken: SecretSource | null;
   } | null;
-  /** Secrets from which the keys of pickled values are derived. The first one signs. Missing: pickle is not used. */
+  /** Secrets from which the keys of hashes, refs and pickled values are derived. The first one is the current key. Missing: the store has a generated key, and pickle is not used. */
   readonly keys?: readonly SecretSource[];
+  /** Whether flows pad what they store, so that its size tells little. Missing: no. */
+  readonly roundSizes?: boolean;
 }
 
 export type { SecretSource } from "./secrets/shapes.ts";
@@ -318,8 +320,11 @@ function storeConfig(
     faults: string[];
   },
 ): StoreConfig {
-  const { root, keys: given, ...more } = settings;
-  const keys = given === undefined ? {} : { keys: given.map((key) => secretSource(key, args.ground)) };
+  const { root, keys: given, roundSizes, ...more } = settings;
+  const keys = {
+    ...(given !== undefined && { keys: given.map((key) => secretSource(key, args.ground)) }),
+    ...(roundSizes !== undefined && { roundSizes }),
+  };
   if (!root.startsWith("s3://")) {
     const [stray] = Object.keys(more);
     if (stray !== undefined)

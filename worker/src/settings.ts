@@ -61,6 +61,7 @@ export const StoreShape = z.strictObject({
   secretAccessKey: SecretSourceShape.optional(),
   sessionToken: SecretSourceShape.optional(),
   keys: z.array(SecretSourceShape).min(1).max(8).optional(),
+  roundSizes: z.boolean().optional(),
 });
 
 /** The smallest limit on a lane of the journal, bytes. */
@@ -124,7 +125,7 @@ export const Settings = z.strictObject({
     .default({})
     .describe("Code registries, by the names that specs use. The worker fetches code only from these."),
   store: StoreShape.describe(
-    "Where flows save values and checkpoints: a folder, or an S3 bucket. `keys` are secrets of at least 32 bytes: deployments that allow pickle need them. The first one signs, and values of the others stay readable.",
+    "Where flows save values and checkpoints: a folder, or an S3 bucket. `keys` are secrets of at least 32 bytes: the worker derives the keys of hashes, refs and pickled values from them. The first one is the current key, and values of the others stay readable. Without `keys`, the first worker writes a random key into the store, and deployments cannot use pickle. `roundSizes: true` pads stored values, so that the sizes that leave tell little.",
   ),
   stores: z
     .record(Name, StoreShape)

@@ -39,6 +39,7 @@ import { LiveSecrets, readWorkerKey, SecretUnavailable, watchSecrets } from "./s
 import { removeIfAny } from "./state/atomic-file.ts";
 import { DatabaseWatch } from "./state/database-watch.ts";
 import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
+import { Keyrings } from "./store/keyrings.ts";
 import { importTrustedKeys, openFloors, type Trust } from "./trust/index.ts";
 import { VERSION } from "./version.ts";
 
@@ -175,6 +176,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const stock = await stockOfMachine(config, deps);
   const loops: Loop[] = [];
   const secrets = new LiveSecrets(deps, config);
+  const keyrings = new Keyrings(clock);
   const introduced = introduction(config, { identity, stock });
   const connection = createConnection({
     transport: createTransport({ bootClock, environment: config.environment }, config.url),
@@ -220,6 +222,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
       ...loop,
       config,
       secrets,
+      keyrings,
       trust,
       cache,
       environments,
@@ -242,7 +245,17 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { log, clock, sleep: loop.sleep },
     { config, paths, attempts, reserve, cache },
   );
-  const pollers = new Pollers({ log, config, secrets, trust, cache, environments, runners, connection });
+  const pollers = new Pollers({
+    log,
+    config,
+    secrets,
+    keyrings,
+    trust,
+    cache,
+    environments,
+    runners,
+    connection,
+  });
   const secretWatch = watchSecrets(
     { log, sleep: loop.sleep },
     { secrets, changed: () => connection.reopen() },

@@ -37,9 +37,13 @@ export async function runSubflow(scope: Scope, flow: RunnableFlow, parameters: o
   scope.signal.throwIfAborted();
   const { name } = flow;
   const data = new DataTimer(scope.run.host.clock);
+  const { hashes } = scope.run.host.store;
   const isGiven = Object.values(parameters).some((value) => value !== undefined);
   const key = isGiven
-    ? ({ kind: "hash", hash: hashInput({ what: `Flow "${name}"`, next: NEXT }, [parameters]) } as const)
+    ? ({
+        kind: "hash",
+        hash: hashInput({ what: `Flow "${name}"`, next: NEXT, hashes }, [parameters]),
+      } as const)
     : ({ kind: "none" } as const);
   const { path, settled } = scope.calls.name(name, key, "flow");
   const fn = async () => await callFlow(flow, await inputOf(flow, parameters));

@@ -16,6 +16,7 @@ from towpath._internal.engine import interrupt
 from towpath._internal.engine.cancel import Cancel
 from towpath._internal.engine.interrupt import in_author_code, in_engine_code
 from towpath._internal.engine.timers import Timers
+from towpath._internal.store.hashes import PLAIN_HASHES
 from towpath._internal.task.input_hash import hash_input
 from towpath.test import run_flow
 
@@ -239,7 +240,7 @@ class PartsOfARun(unittest.TestCase):
 
         run = run_flow(outer)
         self.assertEqual(run.value, [5, 5, 5])
-        own = hash_input("t", [{"value": 4, "more": "x"}])
+        own = hash_input("t", [{"value": 4, "more": "x"}], PLAIN_HASHES)
         paths = [one.path for one in run.tasks if one.name == "inner"]
         self.assertEqual(paths, [f"flow:inner:{own}", f"flow:inner:{own}#2", f"flow:inner:{own}#3"])
 

@@ -19,6 +19,7 @@ from towpath._internal.store.places import Place, safe_part
 from towpath._internal.store.typed_json import UNDEFINED, from_typed_json, to_typed_json
 from towpath._internal.task.durations import ms_of
 from towpath._internal.task.identity import NO_KEY, CallKey, CallLedger, kept_path, mapped_path
+from towpath._internal.store.hashes import PLAIN_HASHES
 from towpath._internal.task.input_hash import hash_input
 from towpath._internal.task.options import TaskOptions
 from towpath._internal.task.retry import retry_delay_ms
@@ -27,7 +28,7 @@ from .vectors import FOLDER, vectors
 
 
 def _hash(value: object) -> str:
-    return hash_input("t", [value])
+    return hash_input("t", [value], PLAIN_HASHES)
 
 
 def _bytes_of(case: dict[str, Any]) -> bytes:
@@ -57,7 +58,7 @@ class Paths(unittest.TestCase):
     def test_kept_values(self) -> None:
         for case in vectors("paths")["kept"]:
             with self.subTest(case["path"]):
-                self._same(case["path"], lambda case=case: kept_path(case["parent"], case["name"]))
+                self._same(case["path"], lambda case=case: kept_path(case["parent"], case["name"], PLAIN_HASHES))
 
     def test_calls_of_a_map(self) -> None:
         for case in vectors("paths")["mapped"]:
@@ -65,7 +66,11 @@ class Paths(unittest.TestCase):
                 self._same(
                     case["path"],
                     lambda case=case: mapped_path(
-                        case["map"], index=case["index"], key=case["key"], ordinal=case["ordinal"]
+                        case["map"],
+                        index=case["index"],
+                        key=case["key"],
+                        ordinal=case["ordinal"],
+                        hashes=PLAIN_HASHES,
                     ),
                 )
 
@@ -170,7 +175,7 @@ class Caches(unittest.TestCase):
                     told=lambda told=told: told,
                     fn=SimpleNamespace(args=tuple(told), keywords={}),
                 )
-                name = _name_of(call, Cache(by=tuple(by)), lambda case=case: case["codeVersion"])
+                name = _name_of(call, Cache(by=tuple(by)), case["codeVersion"], PLAIN_HASHES)
                 self.assertEqual(name, case["entry"])
 
     def test_entries(self) -> None:

@@ -9,6 +9,7 @@ import type { Reserve } from "../journal/index.ts";
 import type { OomWatch, RunnerPool } from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
 import type { LiveSecrets } from "../secrets/index.ts";
+import type { Keyrings } from "../store/keyrings.ts";
 import type { Trust } from "../trust/index.ts";
 import type { Breaker } from "./breaker.ts";
 import type { StatePaths } from "./paths.ts";
@@ -41,6 +42,7 @@ export interface AttemptDeps {
     "environment" | "registries" | "store" | "stores" | "journal" | "url" | "python"
   >;
   readonly secrets: LiveSecrets;
+  readonly keyrings: Keyrings;
   readonly trust: Trust;
   readonly cache: CodeCache;
   readonly environments: EnvironmentDeps;

@@ -25,6 +25,7 @@ import type { FlowOutcome } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
 import { redactCall, type Unnumbered } from "../secrets/index.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
+import { originOf } from "./chain.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import type { AttemptOutput } from "./output.ts";
@@ -109,11 +110,10 @@ function taskOf(trigger: Trigger): Context["task"] {
 }
 
 function resumeOf({ assignment, spec }: StoredAttempt): Context["resume"] {
-  const { trigger, runId, ordinal } = assignment;
-  const resumed = trigger.kind === "rerun" && trigger.fromFailure ? trigger : null;
+  const origin = originOf(assignment);
   return {
-    origin: resumed?.origin ?? runId,
-    earlier: ordinal > 1 || resumed !== null,
+    origin,
+    earlier: assignment.ordinal > 1 || origin !== assignment.runId,
     // A process in Python computes them itself: the versions of its packages count, and may differ from those at the deploy.
     codeVersions: spec.entry.kind === "python" ? {} : spec.tasks,
     code: codeVersionOf(spec),

@@ -32,6 +32,7 @@ import { readSecretsOf } from "../registry-secrets.ts";
 import { createRedactor, type Redactor, readSecret } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
+import { originOf } from "./chain.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { isOver } from "./phases.ts";
@@ -71,7 +72,7 @@ export async function prepareAttempt(
   deps.allot(claimed, computeOf(spec, assignment.trigger));
   await keepEnvironment(deps, claimed, spec);
   const secrets = await deps.secrets.resolve(spec.secrets.map(({ name }) => name));
-  const { store, secrets: ofStore } = await storeOfSpec(deps.config, spec);
+  const { store, secrets: ofStore } = await storeOfSpec(deps, { spec, originId: originOf(assignment) });
   const redactor = createRedactor(new Map([...secrets, ...ofStore]));
   let bringing: Promise<BroughtCode> | undefined;
   const code = () => {

@@ -6,6 +6,7 @@ import { type ExitStatus, markPrefix } from "../launch/index.ts";
 import { createRedactor } from "../secrets/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
 import { isOfThisBoot, listStored, openStore, type StoredAttempt } from "./attempt-store.ts";
+import { originOf } from "./chain.ts";
 import { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { type Launched, openAttemptGateway } from "./launch-attempt.ts";
@@ -113,7 +114,10 @@ export async function adopt(
   await claimed.spool();
   deps.wake.report();
   // Credentials that are not known could not be redacted.
-  const access = await storeOfSpec(deps.config, stored.spec).catch(() => null);
+  const access = await storeOfSpec(deps, {
+    spec: stored.spec,
+    originId: originOf(stored.assignment),
+  }).catch(() => null);
   const secrets = access && (await secretsAsBefore(deps, stored));
   const code = bringCode(deps, claimed, stored.spec.code).catch(() => ({ dir: "", cached: false }));
   // It may be gone, and so may its interpreter: the process runs on all the same.

@@ -2,6 +2,8 @@ import { createHmac } from "node:crypto";
 import { type Context, deploymentNameOf, type Spec, type StoreMark } from "@towpath/contract";
 import type { StoreConfig, WorkerConfig } from "../config.ts";
 import { readSecret, SecretUnavailable } from "../secrets/index.ts";
+import { derivedKey, keysOfRun } from "../store/keyring.ts";
+import type { Keyrings } from "../store/keyrings.ts";
 import { markOf } from "../store/mark.ts";
 
 /** The parts of the configuration that name stores. */
@@ -30,50 +32,73 @@ function storeNamed(config: Ground, name: string | null): WorkerConfig["store"] 
 /** A shorter key could be guessed. */
 const KEY_BYTES_MIN = 32;
 
-/**
- * The keys of one deployment's pickled values. An attempt gets only these, so that its code cannot sign values of another
- * deployment.
- * @throws SecretUnavailable when a key is missing or too short.
- */
-async function pickleKeys(
-  config: Ground,
-  args: { store: StoreConfig; spec: KeyOwner },
-): Promise<{ keys: string[]; secrets: ReadonlyMap<string, string> }> {
-  const { store, spec } = args;
-  const secrets = new Map<string, string>();
+/** The keys in a store's settings. @throws SecretUnavailable when one is missing or too short. */
+async function configuredKeys(config: Ground, store: StoreConfig): Promise<string[]> {
   const keys: string[] = [];
-  for (const [index, source] of (store.keys ?? []).entries()) {
-    const name = "the store's key";
-    const key = await readSecret(config, { name, source });
+  for (const source of store.keys ?? []) {
+    const key = await readSecret(config, { name: "the store's key", source });
     if (Buffer.byteLength(key) < KEY_BYTES_MIN)
       throw new SecretUnavailable(
         `The store's key is shorter than ${KEY_BYTES_MIN} bytes. Make one with \`openssl rand -hex 32\`.`,
       );
-    const owner = JSON.stringify(["towpath-pickle", spec.workspaceId, deploymentNameOf(spec)]);
-    const derived = createHmac("sha256", key).update(owner).digest("base64url");
-    keys.push(derived);
-    secrets.set(`store-key-${index}`, key).set(`store-pickle-key-${index}`, derived);
+    keys.push(key);
   }
-  return { keys, secrets };
+  return keys;
+}
+
+/**
+ * The keys of one deployment's pickled values. An attempt gets only these, so that its code cannot sign values of another
+ * deployment.
+ */
+function pickleKeys(keys: readonly string[], spec: KeyOwner): string[] {
+  const owner = JSON.stringify(["towpath-pickle", spec.workspaceId, deploymentNameOf(spec)]);
+  return keys.map((key) => createHmac("sha256", key).update(owner).digest("base64url"));
 }
 
 /** Whose keys they are, and whether its author has allowed pickle. */
 type KeyOwner = Pick<Spec, "workspaceId" | "deployment" | "stage" | "entry">;
 
+function allowsPickle({ entry }: KeyOwner): boolean {
+  return entry.kind === "python" && entry.codecs?.includes("pickle") === true;
+}
+
+/** What the keys of a store are read with. */
+export interface StoreDeps {
+  readonly config: Ground;
+  readonly keyrings: Keyrings;
+}
+
 /**
- * Resolves the store of a verified spec, with the keys of pickled values if the spec allows them.
- * @throws as `resolveStore`; SecretUnavailable when a store key is missing or too short.
+ * Resolves the store of a verified spec: with the keys of its hashes, and with those of pickled values if the spec allows
+ * pickle. A generated key never allows pickle.
+ * @param args.originId The first run of the chain of reruns, whose key hashes. Null: the current key hashes.
+ * @throws as `resolveStore`; SecretUnavailable when a store key is missing or too short, or cannot be read now.
  */
 export async function storeOfSpec(
-  config: Ground,
-  spec: KeyOwner & Pick<Spec, "store">,
+  { config, keyrings }: StoreDeps,
+  args: { readonly spec: KeyOwner & Pick<Spec, "store">; readonly originId: string | null },
 ): Promise<StoreAccess> {
-  const access = await resolveStore(config, spec.store);
-  if (spec.entry.kind !== "python" || !spec.entry.codecs?.includes("pickle")) return access;
-  const { keys, secrets } = await pickleKeys(config, { store: storeNamed(config, spec.store), spec });
+  const { spec, originId } = args;
+  const { store, secrets } = await resolveStore(config, spec.store);
+  const settings = storeNamed(config, spec.store);
+  const configured = await configuredKeys(config, settings);
+  const ring = await keyrings.of(
+    store,
+    configured.map((key) => Buffer.from(key)),
+  );
+  const keys = keysOfRun(ring, originId);
+  const hashKeys = keys.map((key) => derivedKey(key, "hash", spec.workspaceId).toString("base64url"));
+  const pickle = allowsPickle(spec) ? { pickleKeys: pickleKeys(configured, spec) } : {};
+  const named = (name: string, values: readonly string[]) =>
+    values.map((value, index) => [`store-${name}-${index}`, value] as const);
   return {
-    store: { ...access.store, pickleKeys: keys },
-    secrets: new Map([...access.secrets, ...secrets]),
+    store: { ...store, ...pickle, hashKeys, ...(settings.roundSizes === true && { roundSizes: true }) },
+    secrets: new Map([
+      ...secrets,
+      ...named("key", configured),
+      ...named("hash-key", hashKeys),
+      ...named("pickle-key", pickle.pickleKeys ?? []),
+    ]),
   };
 }
 

@@ -1,12 +1,13 @@
 import { deploymentNameOf, type JobGround, type Spec } from "@towpath/contract";
 import type { Logger } from "pino";
-import { bringProgram, resolveStore } from "../attempts/index.ts";
+import { bringProgram, storeOfSpec } from "../attempts/index.ts";
 import type { CodeCache } from "../code/index.ts";
 import type { WorkerConfig } from "../config.ts";
 import type { EnvironmentDeps } from "../environments/index.ts";
 import { type RunnerPool, type RunnerProgram, signedEnvironment } from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
 import { createRedactor, type LiveSecrets, type Redactor } from "../secrets/index.ts";
+import type { Keyrings } from "../store/keyrings.ts";
 import { Refusal, type Trust, verifyVersion } from "../trust/index.ts";
 import { Poller } from "./poller.ts";
 
@@ -15,6 +16,7 @@ export interface PollerDeps {
   readonly log: Logger;
   readonly config: WorkerConfig;
   readonly secrets: LiveSecrets;
+  readonly keyrings: Keyrings;
   readonly trust: Trust;
   readonly cache: CodeCache;
   readonly environments: EnvironmentDeps;
@@ -105,13 +107,13 @@ export class Pollers {
   }
 
   async #open(named: NamedVersion): Promise<OpenPoller> {
-    const { config, trust, connection, log } = this.#deps;
+    const { trust, connection, log } = this.#deps;
     const { workspaceId } = await connection.session();
     const spec = await verifyVersion(trust, { ...named, workspaceId, trigger: null });
     if (spec.entry.kind === "command") throw new Refusal("invalid-spec", "A command declares no jobs.");
     const names = spec.secrets.map(({ name }) => name);
     const secrets = await this.#deps.secrets.resolve(names);
-    const { store, secrets: ofStore } = await resolveStore(config, spec.store);
+    const { store, secrets: ofStore } = await storeOfSpec(this.#deps, { spec, originId: null });
     const code = await bringProgram(this.#deps, { spec, signal: this.#closing.signal });
     const { version } = spec;
     const deployment = deploymentNameOf(spec);

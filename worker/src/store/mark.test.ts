@@ -1,10 +1,9 @@
 import { mkdir, mkdtempDisposable, readdir, rename, symlink } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
+import { openBucket } from "./bucket.fixture.ts";
 import { markOf } from "./mark.ts";
 
 const folder = () => mkdtempDisposable(join(tmpdir(), "twp-mark-"));
@@ -47,33 +46,8 @@ test("a store that cannot be reached has none, and its id is there again when it
 });
 
 test("in a bucket the mark is below the prefix, written only by the first", async () => {
-  const objects = new Map<string, string>();
-  const writes: string[] = [];
-  const server = createServer((request, response) => {
-    const path = request.url ?? "";
-    let body = "";
-    request.setEncoding("utf8").on("data", (part) => {
-      body += part;
-    });
-    request.on("end", () => {
-      if (request.method === "PUT") {
-        writes.push(path);
-        const isTaken = objects.has(path) && request.headers["if-none-match"] === "*";
-        if (!isTaken) objects.set(path, body);
-        response.writeHead(isTaken ? 412 : 200).end();
-      } else response.writeHead(objects.has(path) ? 200 : 404).end(objects.get(path));
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const access = {
-    endpoint,
-    region: "eu-west-1",
-    accessKeyId: "a",
-    secretAccessKey: "b",
-    sessionToken: null,
-  };
-  const store = { root: "s3://values/of flows", s3: access };
+  const bucket = await openBucket();
+  const { store, objects, writes } = bucket;
   const [one, other] = await Promise.all([markOf(store), markOf(store)]);
   expect(one).not.toBeNull();
   expect(other).toEqual(one);
@@ -81,6 +55,6 @@ test("in a bucket the mark is below the prefix, written only by the first", asyn
   const writesBefore = writes.length;
   expect(await markOf(store)).toEqual(one);
   expect(writes).toHaveLength(writesBefore);
-  await new Promise((resolve) => server.close(resolve));
+  await bucket[Symbol.asyncDispose]();
   expect(await markOf(store)).toBeNull();
 });

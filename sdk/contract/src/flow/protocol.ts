@@ -62,6 +62,16 @@ export const Context = z.object({
       .describe(
         "Keys of this deployment that prove who wrote a pickled value: derived from the worker's store keys, in base64url. The first one signs. Missing: the signed spec does not allow pickle. Empty: the worker has no store key.",
       ),
+    hashKeys: z
+      .array(z.string())
+      .optional()
+      .describe(
+        "Keys of this workspace for the hashes of inputs, contents and names: 32 bytes each, derived from the store keys, in base64url. The first one hashes in this run and its reruns. Values of the others are still found and read. Missing: a worker of an earlier release; hashes have no key.",
+      ),
+    roundSizes: z
+      .boolean()
+      .optional()
+      .describe("Whether the flow pads what it stores, so that few sizes exist."),
   }),
   resume: z
     .object({

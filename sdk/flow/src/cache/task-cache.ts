@@ -1,10 +1,10 @@
-import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import { deploymentPartsOf } from "@towpath/contract/words";
 import { instant } from "../clock.ts";
 import { describeError } from "../engine/describe-error.ts";
 import type { Scope } from "../engine/scope.ts";
 import { InvalidDefinition, StoreFault } from "../problem.ts";
+import type { Hashes } from "../store/hashes.ts";
 import type { NamedValue } from "../store/named.ts";
 import { goneRefs } from "../store/refs.ts";
 import { safePart } from "../store/store.ts";
@@ -33,26 +33,33 @@ export interface CacheHit {
   readonly ref: Ref;
 }
 
-function partOf(by: CacheBy, call: CachedCall, codeVersion: string): unknown {
+/** A call with the hashes and the code version that its name in the store is made of. */
+interface NamedCall {
+  readonly call: CachedCall;
+  readonly codeVersion: string;
+  readonly hashes: Hashes;
+}
+
+function partOf(by: CacheBy, { call, codeVersion, hashes }: NamedCall): unknown {
   if (by === "code") return ["code", codeVersion];
   const what = `Task "${call.options.name}"`;
-  if (by === "input") return ["input", hashInput({ what, next: CACHE_NEXT }, call.args)];
+  if (by === "input") return ["input", hashInput({ what, next: CACHE_NEXT, hashes }, call.args)];
   const key: unknown = by(...(call.args as never[]));
   if (typeof key === "string") return ["key", key];
   throw new InvalidDefinition(`${what}: cache.by must return a string, but returned ${typeof key}.`);
 }
 
-function nameOf(call: CachedCall, codeVersion: string): string | null {
+function nameOf(named: NamedCall): string {
+  const { call, hashes } = named;
   const { cache, name } = call.options;
-  if (cache === undefined || cache === false) return null;
-  const { by = ["input", "code"] } = cache === true ? {} : cache;
+  const { by = ["input", "code"] } = typeof cache === "object" ? cache : {};
   const { stage } = deploymentPartsOf(call.scope.run.host.facts.deployment);
   // Stages may share a store, and their resources differ.
   const parts = [
     ...(stage === null ? [] : [["stage", stage]]),
-    ...[by].flat().map((one) => partOf(one, call, codeVersion)),
+    ...[by].flat().map((one) => partOf(one, named)),
   ];
-  const key = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, KEY_CHARS);
+  const key = hashes.name(JSON.stringify(parts)).slice(0, KEY_CHARS);
   return `${CACHE_FOLDER}/${safePart(name)}/${key}`;
 }
 
@@ -60,6 +67,8 @@ function nameOf(call: CachedCall, codeVersion: string): string | null {
 export class TaskCache {
   readonly #call: CachedCall;
   /** Null when the task has no cache. */
+  readonly #named: Omit<NamedCall, "hashes"> | null;
+  /** The name by the current key. Null when the task has no cache. */
   readonly #name: string | null;
 
   /**
@@ -68,7 +77,8 @@ export class TaskCache {
    */
   constructor(call: CachedCall, codeVersion: () => string) {
     this.#call = call;
-    this.#name = call.options.cache ? nameOf(call, codeVersion()) : null;
+    this.#named = call.options.cache ? { call, codeVersion: codeVersion() } : null;
+    this.#name = this.#named && nameOf({ ...this.#named, hashes: call.scope.run.host.store.hashes });
   }
 
   /**
@@ -80,7 +90,7 @@ export class TaskCache {
     if (this.#name === null || (typeof cache === "object" && cache.refresh === true)) return null;
     const { data, scope } = this.#call;
     const { store } = scope.run.host;
-    const found = await store.find(this.#name);
+    const found = await this.#latest();
     if (found === null || this.#hasExpired(found)) return null;
     try {
       const value = await data.loading(found.ref, () => store.load(found.ref));
@@ -93,6 +103,16 @@ export class TaskCache {
       this.#say("warn", `runs, because its cached result cannot be loaded: ${error.message}`);
       return null;
     }
+  }
+
+  /** The stored value by the current key, or else by an older one, so that a new key loses no value. */
+  async #latest(): Promise<NamedValue | null> {
+    const { store } = this.#call.scope.run.host;
+    for (const hashes of store.hashes.each) {
+      const found = this.#named && (await store.find(nameOf({ ...this.#named, hashes })));
+      if (found !== null) return found;
+    }
+    return null;
   }
 
   /** Stores a result for later calls. A failure is a warning. */

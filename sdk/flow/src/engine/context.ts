@@ -124,9 +124,10 @@ async function startRun(
 ): Promise<CalledRun> {
   const { deployment, key, wait = true, onParentEnd = wait ? "cancel" : "abandon" } = args;
   const wire = asJson(args.parameters);
+  const hashed = { what: `ctx.runDeployment "${deployment}"`, hashes: scope.run.host.store.hashes };
   const callKey =
     key === undefined
-      ? ({ kind: "hash", hash: hashInput({ what: `ctx.runDeployment "${deployment}"` }, [wire]) } as const)
+      ? ({ kind: "hash", hash: hashInput(hashed, [wire]) } as const)
       : ({ kind: "given", key } as const);
   const { path, settled } = scope.calls.name(`start-run ${deployment}`, callKey, "run");
   try {

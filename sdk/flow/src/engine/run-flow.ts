@@ -132,7 +132,7 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   };
   const run = activeRun({ flow: flow.name, host, checkpoints, signal, ended: ended.signal, fail });
   const { waits } = run;
-  const scope: Scope = { run, path: "", signal, calls: new CallLedger("") };
+  const scope: Scope = { run, path: "", signal, calls: new CallLedger("", run.host.store.hashes) };
   // In the run's scope, so that listeners of the signal are in the run too.
   const abort = (reason: unknown) => inScope(scope, () => own.abort(reason));
   const unfollow = follow(host.cancelled, abort);
@@ -200,7 +200,12 @@ async function suspended(flow: RunnableFlow, run: ActiveRun, waits: string[]): P
 
 /** Runs the hooks, then the clean-up, once the outcome is known. */
 async function concluded(flow: RunnableFlow, run: ActiveRun, end: RunEnd): Promise<RunEnd> {
-  const scope = { run, path: "", signal: new AbortController().signal, calls: new CallLedger("") };
+  const scope = {
+    run,
+    path: "",
+    signal: new AbortController().signal,
+    calls: new CallLedger("", run.host.store.hashes),
+  };
   await inScope(scope, async () => {
     await runHooks(flow.hooks, end, log.warn);
     await run.endings.run(log.warn);

@@ -17,7 +17,7 @@ export async function runEndingIn(flow: RunnableFlow, host: Host, ending: FlowEn
   const { signal } = new AbortController();
   const checkpoints = new Checkpoints(host, { checkpoint: false });
   const run = activeRun({ flow: flow.name, host, checkpoints, signal, ended: signal });
-  const scope: Scope = { run, path: "", signal, calls: new CallLedger("") };
+  const scope: Scope = { run, path: "", signal, calls: new CallLedger("", run.host.store.hashes) };
   await inScope(scope, async () => {
     await runEndingHook(flow.hooks, ending, log.warn);
     await run.endings.run(log.warn);

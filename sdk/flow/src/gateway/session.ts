@@ -7,8 +7,7 @@ import { onProcess } from "../engine/process-events.ts";
 import { untilAborted } from "../engine/settle.ts";
 import { createWatchdog } from "../engine/watchdog.ts";
 import { stagedPool, stagedResources } from "../resources/stage-file.ts";
-import { openObjects } from "../store/file-store.ts";
-import { storeOver } from "../store/store.ts";
+import { openStore } from "../store/file-store.ts";
 import { readCalledRun, readCalledWait, readCheckpoints, readContext } from "./answers.ts";
 import { followCommands } from "./commands.ts";
 import { callRefusalOf, type GatewayHttp, gatewayHttp, isOk, refusalOf, sendUntilAnswered } from "./http.ts";
@@ -111,7 +110,7 @@ export async function sessionOver(
     facts: context,
     parameters: context.parameters,
     records: sender,
-    store: storeOver(await openObjects(context.store)),
+    store: await openStore(context.store),
     resume: resumeOf(http, context, over),
     clock: systemClock,
     random: Math.random,

@@ -41,7 +41,7 @@ const VERSION_CHARS = 16;
  */
 export async function awaitJob(job: AnyJob, input: unknown, options: JobWaitOptions): Promise<unknown> {
   const scope = outsideOfTasks("suspend.job");
-  const hash = hashOf(job, input, options);
+  const hash = hashOf({ scope, job, input }, options);
   const key = `${job.name} ${options.key ?? hash}`;
   const { path, settled } = scope.calls.name("job", { kind: "given", key }, "wait");
   try {
@@ -68,10 +68,13 @@ export async function awaitJob(job: AnyJob, input: unknown, options: JobWaitOpti
 }
 
 /** Null: the call has a key, and its input cannot be compared. */
-function hashOf(job: AnyJob, input: unknown, { key }: JobWaitOptions): string | null {
+function hashOf(
+  { scope, job, input }: Pick<JobCall, "scope" | "job" | "input">,
+  { key }: JobWaitOptions,
+): string | null {
   const what = `Job "${job.name}"`;
   try {
-    return hashInput({ what, next: JOB_NEXT }, [input]);
+    return hashInput({ what, next: JOB_NEXT, hashes: scope.run.host.store.hashes }, [input]);
   } catch (error) {
     if (key !== undefined && error instanceof NotData) return null;
     throw error;

@@ -8,8 +8,8 @@ import { Hearing, type Host } from "../engine/host.ts";
 import { type ActiveRun, activeRun, inScope } from "../engine/scope.ts";
 import { OutsideOfRun } from "../problem.ts";
 import { stagedResources } from "../resources/stage-file.ts";
-import { openObjects } from "../store/file-store.ts";
-import { type Store, storeOver } from "../store/store.ts";
+import { openStore } from "../store/file-store.ts";
+import type { Store } from "../store/store.ts";
 import { CallLedger } from "../task/identity.ts";
 import { type AnyJob, ASK_MS, askStatus, jobNamed } from "./job.ts";
 
@@ -102,7 +102,7 @@ async function cancel({ job, ask, load, signal }: Asking): Promise<JobAnswer> {
 
 /** Polls and cancels the jobs that this process's modules declare. An error says nothing about the job. */
 export async function tendJobsHere(ground: JobGround): Promise<(ask: JobAsk) => Promise<JobAnswer>> {
-  const store = storeOver(await openObjects(ground.store));
+  const store = await openStore(ground.store);
   const host = hostOf(ground, store);
   const run = runIn(host);
   const load = remembering(store);
@@ -116,7 +116,7 @@ export async function tendJobsHere(ground: JobGround): Promise<(ask: JobAsk) => 
     const what = `${ask.kind} of job "${ask.job}"`;
     try {
       return await withinTime({ what, maxMs: ASK_MS }, (signal) =>
-        inScope({ run: own, path: "", signal, calls: new CallLedger("") }, () =>
+        inScope({ run: own, path: "", signal, calls: new CallLedger("", store.hashes) }, () =>
           (ask.kind === "poll" ? poll : cancel)({ job, ask, store, load, signal }),
         ),
       );

@@ -7,7 +7,7 @@ const NAME_CHARS_MAX = 200;
 
 function pathOf(scope: Scope, name: string): string {
   if (typeof name === "string" && name.length >= 1 && name.length <= NAME_CHARS_MAX)
-    return keptPath(scope.path, name);
+    return keptPath(scope.path, { name, hashes: scope.run.host.store.hashes });
   throw new InvalidDefinition(`ctx.keep needs a name of 1 to ${NAME_CHARS_MAX} characters.`);
 }
 

@@ -47,7 +47,7 @@ function overridesOf({ declared, options }: TaskCall<unknown>): RemoteInput["ove
 /** The arguments in the store. A later attempt finds those of the first. */
 async function inputOf(call: TaskCall<unknown>): Promise<Ref> {
   const { host, checkpoints } = call.scope.run;
-  const path = keptPath(call.path, "input");
+  const path = keptPath(call.path, { name: "input", hashes: host.store.hashes });
   const known = checkpoints.earlier.valueAt(path);
   if (known !== null) return known;
   const input: RemoteInput = { args: call.args, overrides: overridesOf(call) };

@@ -4,8 +4,9 @@ import { describe, expect, test } from "vitest";
 import { NotData, NotSerialisable } from "../problem.ts";
 import { hashInput } from "../task/input-hash.ts";
 import { decode, encodeAs } from "./codec.ts";
+import { PLAIN_HASHES } from "./hashes.ts";
 
-const hash = (value: unknown) => hashInput({ what: "t" }, [value]);
+const hash = (value: unknown) => hashInput({ hashes: PLAIN_HASHES, what: "t" }, [value]);
 
 /** All that can be seen of a value, private state of built-in classes and hidden fields among it. */
 const seen = (value: unknown) =>

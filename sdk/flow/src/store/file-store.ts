@@ -4,6 +4,7 @@ import { dirname, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Context } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
+import { hashesOf } from "./hashes.ts";
 import type { ListedObject, Objects } from "./objects.ts";
 import { PackFiles } from "./pack-files.ts";
 import { type Store, storeOver } from "./store.ts";
@@ -22,6 +23,15 @@ export async function openObjects({ root, s3 }: Context["store"]): Promise<Objec
   throw new StoreFault(`${root} is not a kind of store that this release supports.`, {
     next: "Give the worker a folder, or s3://bucket/prefix, as its store.root.",
   });
+}
+
+/**
+ * Opens the store of a run, with the hash keys that the worker gave it.
+ * @throws StoreFault as `openObjects`
+ */
+export async function openStore(given: Context["store"]): Promise<Store> {
+  const { hashKeys, roundSizes = false } = given;
+  return storeOver(await openObjects(given), { hashes: hashesOf(hashKeys), roundSizes });
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -1,8 +1,5 @@
-import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
-import { CODEC_ENDINGS, type EncodedBytes, encodeAs } from "./codec.ts";
-import { encodeLarge, type HashedBytes } from "./large.ts";
 import type { Objects } from "./objects.ts";
 import { isRef } from "./refs.ts";
 
@@ -17,7 +14,6 @@ export interface NamedValue {
 /** The most bytes of an entry: little more than a ref. */
 const ENTRY_BYTES_MAX = 16 * 1024;
 const FORMAT = 1;
-const HASH_CHARS = 16;
 
 /** A value to store under a name. */
 export interface Named {
@@ -45,21 +41,23 @@ function isNamed(entry: unknown): entry is NamedValue & { readonly format: numbe
   );
 }
 
-function hashed({ codec, bytes }: EncodedBytes): HashedBytes {
-  return { codec, bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+/** A value as it is written under a name. */
+interface NamedBytes extends Omit<Named, "value"> {
+  readonly bytes: Uint8Array;
+  /** The path of the value's own object. */
+  readonly path: string;
+  /** Its ref, without its address. */
+  readonly ref: Omit<Ref, "uri">;
 }
 
 /**
  * Stores a value under a name and replaces the one before. It writes the value first, at its own address, then the
  * entry with its ref, so that a concurrent reader finds one of the two.
- * @throws NotSerialisable | StoreFault
+ * @throws StoreFault
  */
-export async function saveNamed(objects: Objects, named: Named): Promise<Ref> {
-  const { name, value, savedAt, runId } = named;
-  const as = { codec: "exact", name: "result" } as const;
-  const { codec, bytes, sha256 } = (await encodeLarge(value, as)) ?? hashed(encodeAs(value, as));
-  const path = `${name}.${sha256.slice(0, HASH_CHARS)}.${CODEC_ENDINGS[codec]}`;
-  const ref = { uri: await objects.write(path, bytes), codec, sizeBytes: bytes.byteLength, sha256 };
+export async function saveNamed(objects: Objects, named: NamedBytes): Promise<Ref> {
+  const { name, savedAt, runId } = named;
+  const ref = { ...named.ref, uri: await objects.write(named.path, named.bytes) };
   const entry = { format: FORMAT, savedAt, runId, ref };
   await objects.write(entryPath(name), new TextEncoder().encode(`${JSON.stringify(entry)}\n`));
   return ref;

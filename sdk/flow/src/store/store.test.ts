@@ -59,9 +59,9 @@ for (const [name, make] of makers)
         codec: "bytes",
         sha256,
         folder: "runs/r1/attempt-1",
-        path: "x",
+        stem: "x",
       } as const;
-      const [, packed] = await store.saveTogether([encoded, { ...encoded, path: "y" }]);
+      const [, packed] = await store.saveTogether([encoded, { ...encoded, stem: "y" }]);
       if (packed === undefined) throw new StoreFault("nothing was saved");
       expect(await Promise.all([ref, packed].map((one) => store.has(one)))).toEqual([true, true]);
       const others = [

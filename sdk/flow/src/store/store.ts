@@ -2,10 +2,12 @@ import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
 import { CODEC_ENDINGS, type Codec, type CodecChoice, decode, defaultCodec, encodeAs } from "./codec.ts";
+import { type Content, type Hashes, PLAIN_HASHES } from "./hashes.ts";
 import { encodeLarge, type HashedBytes } from "./large.ts";
 import { findNamed, type Named, type NamedValue, saveNamed } from "./named.ts";
 import type { Appended, Objects } from "./objects.ts";
 import { PACK_BYTES_MAX, PACKED_BYTES_MAX, PackReader } from "./packs.ts";
+import { padded, unpadded } from "./padding.ts";
 
 /** The owner of a value in a run. `task` is the path of the task run, empty for the flow itself. */
 export interface ValueLocation {
@@ -17,6 +19,8 @@ export interface ValueLocation {
 
 /** Saves and loads values on the customer's side. Only refs leave it. */
 export interface Store {
+  /** The hashes of what leaves with the run. */
+  readonly hashes: Hashes;
   /**
    * Stores a value. Its address contains the attempt and the content's hash, so nothing is overwritten and a repeated
    * save returns the same ref.
@@ -54,11 +58,18 @@ export interface Store {
 export interface Encoded {
   readonly bytes: Uint8Array;
   readonly codec: Codec;
+  /** Hex. It has no key, so it stays in this process. */
   readonly sha256: string;
   /** The folder of its attempt. */
   readonly folder: string;
-  /** Relative path, each part safe as a file name. */
-  readonly path: string;
+  /** Relative path without the hash and the ending, each part safe as a file name. */
+  readonly stem: string;
+}
+
+/** The bytes to write of a value, and their hash for its ref. */
+interface Written extends Pick<Encoded, "codec" | "folder" | "stem"> {
+  readonly bytes: Uint8Array;
+  readonly sha256: string;
 }
 
 /** Most file systems take 255 bytes in a name. */
@@ -107,23 +118,54 @@ export async function encodeInSteps(
 
 function placed(place: ValueLocation, { codec, bytes, sha256 }: HashedBytes): Encoded {
   const tasks = place.task === "" ? [] : place.task.split("/").map(safePart);
-  const file = `${safePart(place.name)}.${sha256.slice(0, HASH_CHARS)}.${CODEC_ENDINGS[codec]}`;
   const folder = [RUNS_FOLDER, safePart(place.runId), `attempt-${place.attempt}`].join("/");
-  return { bytes, codec, sha256, folder, path: [folder, ...tasks, file].join("/") };
+  return { bytes, codec, sha256, folder, stem: [folder, ...tasks, safePart(place.name)].join("/") };
+}
+
+/** The relative path of a value's own file. Another value has another path, so nothing is overwritten. */
+export function pathOf({ stem, sha256, codec }: Pick<Written, "stem" | "sha256" | "codec">): string {
+  return `${stem}.${sha256.slice(0, HASH_CHARS)}.${CODEC_ENDINGS[codec]}`;
+}
+
+/** How a store hashes and pads what it stores. */
+export interface StoreOptions {
+  /** @default hashes without a key */
+  readonly hashes?: Hashes;
+  /** Whether sizes are rounded up. @default false */
+  readonly roundSizes?: boolean;
 }
 
 /**
- * Checks bytes against the ref they were read for.
- * @throws StoreFault if size or hash differ.
+ * The content of the bytes that were read for a ref.
+ * @throws StoreFault if they are not the saved ones.
  */
-function checkContent(ref: Ref, bytes: Uint8Array): void {
-  if (bytes.byteLength !== ref.sizeBytes || sha256Of(bytes) !== ref.sha256)
-    throw new StoreFault(`The value at ${ref.uri} is not the saved one: its size or hash differs.`, {
-      next: "Another program wrote to the store. Run the task that created the value again.",
-    });
+function contentOf(ref: Ref, bytes: Uint8Array, { hashes, roundSizes }: Required<StoreOptions>): Uint8Array {
+  const plain = () => ({ content: bytes, isPadded: false });
+  const inside = () => ({ content: unpadded(bytes), isPadded: true });
+  if (bytes.byteLength === ref.sizeBytes)
+    // The likely form first: each has a hash of its own.
+    for (const form of roundSizes ? [inside, plain] : [plain, inside]) {
+      const { content, isPadded } = form();
+      if (content !== null && hashes.isContent(ref, { sha256: sha256Of(content), isPadded })) return content;
+    }
+  throw new StoreFault(`The value at ${ref.uri} is not the saved one: its size or hash differs.`, {
+    next: "Another program wrote to the store, or the store key that hashed the value is gone. Run the task that created the value again.",
+  });
 }
 
-function refOf({ codec, sha256, bytes }: Encoded, uri: string): Ref {
+function written(value: Encoded, { hashes, roundSizes }: Required<StoreOptions>): Written {
+  const { codec, folder, stem } = value;
+  const bytes = roundSizes ? padded(value.bytes) : value.bytes;
+  const content: Content = {
+    codec,
+    sizeBytes: bytes.byteLength,
+    sha256: value.sha256,
+    isPadded: roundSizes,
+  };
+  return { bytes, codec, folder, stem, sha256: hashes.content(content) };
+}
+
+function refOf({ codec, sha256, bytes }: Written, uri: string): Ref {
   return { uri, codec, sizeBytes: bytes.byteLength, sha256 };
 }
 
@@ -133,17 +175,28 @@ function partOf(uri: string): { readonly pack: string; readonly offset: number }
   return pack === undefined ? null : { pack, offset: Number(offset) };
 }
 
-async function writePack(objects: Objects, folder: string, bytes: Uint8Array): Promise<Appended> {
+async function writePack(
+  objects: Objects,
+  { folder, bytes, hashes }: { folder: string; bytes: Uint8Array; hashes: Hashes },
+): Promise<Appended> {
   if (objects.append !== undefined) return await objects.append(folder, bytes);
-  const name = sha256Of(bytes).slice(0, HASH_CHARS * 2);
+  const name = hashes.name(bytes).slice(0, HASH_CHARS * 2);
   return { uri: await objects.write(`${folder}/packs/${name}.pack`, bytes), offset: 0 };
 }
 
-async function savePack(objects: Objects, values: readonly Encoded[]): Promise<Ref[]> {
+async function savePack(objects: Objects, hashes: Hashes, values: readonly Written[]): Promise<Ref[]> {
   const bytes = Buffer.concat(values.map((value) => value.bytes));
+  const half = values.length / 2;
+  // Padding may have made them too large for one pack.
+  if (bytes.byteLength > PACK_BYTES_MAX && half >= 1)
+    return [
+      ...(await savePack(objects, hashes, values.slice(0, half))),
+      ...(await savePack(objects, hashes, values.slice(half))),
+    ];
   if (bytes.byteLength > PACK_BYTES_MAX)
     throw new StoreFault(`Values of ${bytes.byteLength} bytes are too large to be kept together.`);
-  const pack = await writePack(objects, values[0]?.folder ?? RUNS_FOLDER, bytes);
+  const folder = values[0]?.folder ?? RUNS_FOLDER;
+  const pack = await writePack(objects, { folder, bytes, hashes });
   let { offset } = pack;
   return values.map((value) => {
     const ref = refOf(value, `${pack.uri}#${offset}`);
@@ -153,9 +206,11 @@ async function savePack(objects: Objects, values: readonly Encoded[]): Promise<R
 }
 
 /** A store over objects. Its values can be found only by their refs. */
-export function storeOver(objects: Objects): Store {
+export function storeOver(objects: Objects, options: StoreOptions = {}): Store {
+  const { hashes = PLAIN_HASHES, roundSizes = false } = options;
+  const own = { hashes, roundSizes: roundSizes && hashes !== PLAIN_HASHES };
   const packs = new PackReader(objects);
-  const saveOne = async (value: Encoded) => refOf(value, await objects.write(value.path, value.bytes));
+  const saveOne = async (value: Written) => refOf(value, await objects.write(pathOf(value), value.bytes));
   const read = async (ref: Ref): Promise<Uint8Array> => {
     const part = partOf(ref.uri);
     if (part === null) return await objects.read(ref.uri, ref.sizeBytes);
@@ -163,19 +218,20 @@ export function storeOver(objects: Objects): Store {
     return (await packs.read(part.pack, end)).slice(part.offset, end);
   };
   return {
-    save: async (place, value, codec) => await saveOne(await encodeInSteps(place, value, codec)),
-    async saveTogether(values) {
+    hashes,
+    save: async (place, value, codec) =>
+      await saveOne(written(await encodeInSteps(place, value, codec), own)),
+    async saveTogether(encoded) {
+      const values = encoded.map((value) => written(value, own));
       const [first] = values;
       if (first === undefined) return [];
-      const isSmall = first.bytes.byteLength <= PACKED_BYTES_MAX;
+      const isSmall = (encoded[0]?.bytes.byteLength ?? 0) <= PACKED_BYTES_MAX;
       const isAlone = values.length === 1 && !(isSmall && objects.append !== undefined);
-      return isAlone ? [await saveOne(first)] : await savePack(objects, values);
+      return isAlone ? [await saveOne(first)] : await savePack(objects, hashes, values);
     },
     sync: async () => await objects.sync?.(),
     async load(ref) {
-      const bytes = await read(ref);
-      checkContent(ref, bytes);
-      return decode(bytes, ref);
+      return decode(contentOf(ref, await read(ref), own), ref);
     },
     async has({ uri, sizeBytes }) {
       const part = partOf(uri);
@@ -183,7 +239,26 @@ export function storeOver(objects: Objects): Store {
       const size = await objects.sizeOf(part.pack);
       return size !== null && size >= part.offset + sizeBytes;
     },
-    saveAs: (named) => saveNamed(objects, named),
+    async saveAs({ name, value, ...named }) {
+      const encoded = await encodeNamed(name, value);
+      const stored = written(encoded, own);
+      return await saveNamed(objects, {
+        ...named,
+        name,
+        ref: refOf(stored, ""),
+        path: pathOf(stored),
+        bytes: stored.bytes,
+      });
+    },
     find: (name) => findNamed(objects, name),
   };
+}
+
+/** Encodes a value that is stored under a name. @throws NotSerialisable */
+async function encodeNamed(name: string, value: unknown): Promise<Encoded> {
+  const as = { codec: "exact", name: "result" } as const;
+  const large = await encodeLarge(value, as);
+  if (large !== null) return { ...large, folder: "", stem: name };
+  const { codec, bytes } = encodeAs(value, as);
+  return { codec, bytes, sha256: sha256Of(bytes), folder: "", stem: name };
 }

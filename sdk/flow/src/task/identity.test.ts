@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { flow, TaskIdentityUnknown, task } from "../index.ts";
+import { PLAIN_HASHES } from "../store/hashes.ts";
 import { testRun } from "../testing.ts";
 import { type CallKey, CallLedger, mappedPath } from "./identity.ts";
 
@@ -46,8 +47,12 @@ describe("a call's path", () => {
   });
 
   test("of a mapped child is the map's and its item's key, or its index", () => {
-    expect(mappedPath("clean:aa", { index: 3, key: null, ordinal: 1 })).toBe("clean:aa/3");
-    expect(mappedPath("clean:aa", { index: 3, key: "de/fg", ordinal: 2 })).toBe("clean:aa/de%2Ffg#2");
+    expect(mappedPath("clean:aa", { index: 3, key: null, ordinal: 1, hashes: PLAIN_HASHES })).toBe(
+      "clean:aa/3",
+    );
+    expect(mappedPath("clean:aa", { index: 3, key: "de/fg", ordinal: 2, hashes: PLAIN_HASHES })).toBe(
+      "clean:aa/de%2Ffg#2",
+    );
   });
 });
 

@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import { TaskIdentityUnknown } from "../problem.ts";
+import { type Hashes, PLAIN_HASHES } from "../store/hashes.ts";
 import { isInBranch, noteInBranch } from "./branch.ts";
 
 /** The longest path of a task run. */
@@ -13,13 +13,13 @@ function escaped(text: string): string {
   return text.replace(/[%/:#]|\p{Cc}/gu, (char) => encodeURIComponent(char));
 }
 
-function shortKey(key: string): string {
+function shortKey(key: string, hashes: Hashes): string {
   const plain = escaped(key);
   const isWhole = key.isWellFormed();
   if (isWhole && plain.length <= KEY_CHARS_MAX) return plain;
   // UTF-8 cannot encode half a surrogate pair.
   const bytes = isWhole ? key : Buffer.from(key, "utf16le");
-  return `~${createHash("sha256").update(bytes).digest("hex").slice(0, KEY_HASH_CHARS)}`;
+  return `~${hashes.name(bytes).slice(0, KEY_HASH_CHARS)}`;
 }
 
 /** The identity of a call: an explicit key, the hash of its input, or nothing. */
@@ -85,10 +85,10 @@ const WAIT_NEXT: Readonly<Record<string, string>> = { event: ID_NEXT, input: ID_
 /** The kind of a call: a task, a flow, a recorded value, a wait, or a run of another deployment. */
 export type CallKind = keyof typeof CALL_KINDS;
 
-function segmentOf(args: { kind: CallKind; name: string; key: CallKey }): string {
-  const { name, key } = args;
+function segmentOf(args: { kind: CallKind; name: string; key: CallKey; hashes: Hashes }): string {
+  const { name, key, hashes } = args;
   const head = CALL_KINDS[args.kind].head + escaped(name);
-  if (key.kind === "given") return `${head}:${shortKey(key.key)}`;
+  if (key.kind === "given") return `${head}:${shortKey(key.key, hashes)}`;
   return key.kind === "hash" ? `${head}:${key.hash}` : head;
 }
 
@@ -138,14 +138,17 @@ class Numbered {
  */
 export class CallLedger {
   readonly #parent: string;
+  readonly #hashes: Hashes;
   readonly #ordinals = new Map<string, number>();
   readonly #numbered = new Map<string, Numbered>();
   #open = 0;
   #begun = 0;
   #onQuiet: (() => void)[] = [];
 
-  constructor(parent: string) {
+  /** @param hashes The run's: a long key is hashed. @default hashes without a key */
+  constructor(parent: string, hashes: Hashes = PLAIN_HASHES) {
     this.#parent = parent;
+    this.#hashes = hashes;
   }
 
   /**
@@ -154,7 +157,7 @@ export class CallLedger {
    * @throws TaskIdentityUnknown for an equal call in concurrent branches.
    */
   name(name: string, key: CallKey, kind: CallKind = "task"): NamedCall {
-    const segment = segmentOf({ kind, name, key });
+    const segment = segmentOf({ kind, name, key, hashes: this.#hashes });
     const isNumbered = key.kind !== "hash" || !CALL_KINDS[kind].alike;
     const before = isNumbered ? this.#numbered.get(segment) : undefined;
     if (before !== undefined && this.#isByChance(before, key)) throw concurrent(name, kind, key);
@@ -207,15 +210,15 @@ function concurrent(name: string, kind: CallKind, { kind: known }: CallKey): Tas
 }
 
 /** The path of a value that a task call, or the flow, has stored. */
-export function keptPath(parent: string, name: string): string {
-  return joined(parent, `${CALL_KINDS.value.head}keep:${shortKey(name)}`);
+export function keptPath(parent: string, { name, hashes }: { name: string; hashes: Hashes }): string {
+  return joined(parent, `${CALL_KINDS.value.head}keep:${shortKey(name, hashes)}`);
 }
 
 /** The path of one child of a `.map` call: the call's identity, then the item's key or index. */
 export function mappedPath(
   mapPath: string,
-  child: { index: number; key: string | null; ordinal: number },
+  child: { index: number; key: string | null; ordinal: number; hashes: Hashes },
 ): string {
-  const own = child.key === null ? String(child.index) : shortKey(child.key);
+  const own = child.key === null ? String(child.index) : shortKey(child.key, child.hashes);
   return joined(mapPath, child.ordinal === 1 ? own : `${own}#${child.ordinal}`);
 }

@@ -3,6 +3,7 @@ import type { Ref } from "@towpath/contract";
 import { NotData } from "../problem.ts";
 import { UNWRITABLE_TABLE } from "../store/arrow.ts";
 import { type Data, dataOf, saysToJson } from "../store/data.ts";
+import type { Hashes } from "../store/hashes.ts";
 import { isRef } from "../store/refs.ts";
 
 /** Text is hashed in pieces of this many characters, because each update has a cost. */
@@ -43,9 +44,9 @@ class Digest {
     this.#hash.update(bytes);
   }
 
-  end(): string {
+  end(): Uint8Array {
     this.#flush();
-    return this.#hash.digest("hex").slice(0, HASH_CHARS);
+    return this.#hash.digest();
   }
 
   #flush(): void {
@@ -181,14 +182,14 @@ function feedObject(digest: Digest, value: object, at: Position): void {
   if (mayBeSaid && saysToJson(value)) {
     digest.token("j", "");
     feed(digest, saidBy(value, at), at);
-  } else if (data.kind === "object" && isRef(value)) feedRef(digest, value);
+  } else if (data.kind === "object" && isRef(value)) feedRef(digest, value, at.call.hashes);
   else feedData(digest, value, { data, at });
   above.delete(value);
 }
 
 /** A ref counts by its content: its address differs in each run, and the value behind it may be the same. */
-function feedRef(digest: Digest, { codec, sha256 }: Ref): void {
-  digest.token("r", `${codec} ${sha256}`);
+function feedRef(digest: Digest, { codec, sha256 }: Ref, hashes: Hashes): void {
+  digest.token("r", `${codec} ${hashes.counted(sha256)}`);
 }
 
 function feed(digest: Digest, value: unknown, at: Position): void {
@@ -202,6 +203,8 @@ function feed(digest: Digest, value: unknown, at: Position): void {
 export interface Hashed {
   /** Such as `Task "load"`. */
   readonly what: string;
+  /** The run's hashes. */
+  readonly hashes: Hashes;
   /** The next step for an input that is not data. */
   readonly next?: string;
 }
@@ -220,5 +223,5 @@ export function hashInput(call: Hashed, args: readonly unknown[]): string {
   digest.token("a", String(args.length));
   for (const [index, item] of args.entries())
     feed(digest, item, { call, argument: `argument ${index + 1}`, steps: null, above: new Set() });
-  return digest.end();
+  return call.hashes.input(digest.end()).slice(0, HASH_CHARS);
 }

@@ -1,4 +1,5 @@
 import { InvalidDefinition } from "../problem.ts";
+import type { Hashes } from "../store/hashes.ts";
 import { type CallKey, mappedPath } from "./identity.ts";
 import { hashInput } from "./input-hash.ts";
 import { KeyCounter } from "./key-counter.ts";
@@ -35,14 +36,20 @@ function isCollection<Item>(items: Items<Item>): items is Iterable<Item> {
  */
 export function keyOfMap<Item>(
   options: TaskOptions,
-  { items, key, more }: { items: Items<Item>; key: KeyOfItem<Item> | undefined; more: readonly unknown[] },
+  args: {
+    readonly items: Items<Item>;
+    readonly key: KeyOfItem<Item> | undefined;
+    readonly more: readonly unknown[];
+    readonly hashes: Hashes;
+  },
 ): CallKey {
+  const { items, key, more, hashes } = args;
   if (options.key !== undefined) return { kind: "given", key: options.key };
   if (!isCollection(items)) return { kind: "none" };
   // Only the items of the collection count.
   const told = Array.from(items);
   const map = key ? told.map((item, index) => key(item, index)) : told;
-  const hash = hashInput({ what: `Task "${options.name}"`, next: MAP_NEXT }, [{ map }, ...more]);
+  const hash = hashInput({ what: `Task "${options.name}"`, next: MAP_NEXT, hashes }, [{ map }, ...more]);
   return { kind: "hash", hash };
 }
 
@@ -50,17 +57,19 @@ export function keyOfMap<Item>(
 class Namer<Item> {
   readonly #mapPath: string;
   readonly #key: KeyOfItem<Item> | undefined;
+  readonly #hashes: Hashes;
   readonly #seen = new KeyCounter();
 
-  constructor(mapPath: string, key: KeyOfItem<Item> | undefined) {
-    this.#mapPath = mapPath;
-    this.#key = key;
+  constructor(args: { mapPath: string; key: KeyOfItem<Item> | undefined; hashes: Hashes }) {
+    this.#mapPath = args.mapPath;
+    this.#key = args.key;
+    this.#hashes = args.hashes;
   }
 
   pathOf(item: Item, index: number): string {
-    if (this.#key === undefined) return mappedPath(this.#mapPath, { index, key: null, ordinal: 1 });
-    const key = this.#key(item, index);
-    return mappedPath(this.#mapPath, { index, key, ordinal: this.#seen.count(key) });
+    const [key, hashes] = [this.#key?.(item, index) ?? null, this.#hashes];
+    const ordinal = key === null ? 1 : this.#seen.count(key);
+    return mappedPath(this.#mapPath, { index, key, ordinal, hashes });
   }
 }
 
@@ -77,8 +86,9 @@ export async function* mapItems<Item>(args: {
   readonly mapPath: string;
   readonly items: Items<Item>;
   readonly key: KeyOfItem<Item> | undefined;
+  readonly hashes: Hashes;
 }): AsyncGenerator<MapItem<Item>, void, void> {
-  const namer = new Namer(args.mapPath, args.key);
+  const namer = new Namer(args);
   const iterator = iteratorOf(args.items);
   let isOver = false;
   try {

@@ -90,21 +90,22 @@ function begin<Item, Result>(
   const scope = scopeFor(`Task "${name}"`);
   scope.signal.throwIfAborted();
   checkConcurrency(name, concurrency);
-  const callKey = keyOfMap(options, { items: source, key, more });
+  const { hashes } = scope.run.host.store;
+  const callKey = keyOfMap(options, { items: source, key, more, hashes });
   const call = scope.calls.name(name, callKey);
-  const what = `Task "${name}"`;
+  const hashed = { what: `Task "${name}"`, hashes };
   // The same arguments of all calls are hashed once: they may be large.
   let moreHash: string | undefined;
   const inputHashOf = (item: Item) => {
-    if (more.length === 0) return hashInput({ what }, mapped.spreads ? listOf(item) : [item]);
-    moreHash ??= hashInput({ what }, more);
-    return hashInput({ what }, [item, moreHash]);
+    if (more.length === 0) return hashInput(hashed, mapped.spreads ? listOf(item) : [item]);
+    moreHash ??= hashInput(hashed, more);
+    return hashInput(hashed, [item, moreHash]);
   };
   const isHashed = callKey.kind === "hash" && key === undefined;
   const { lineage } = scope.run;
   const moreFrom = lineage.of(more);
   const pump = new MapPump<Item, Awaited<Result>>({
-    items: whileTaken({ scope, options }, mapItems({ name, mapPath: call.path, items: source, key })),
+    items: whileTaken({ scope, options }, mapItems({ name, mapPath: call.path, items: source, key, hashes })),
     concurrency,
     window: concurrency * WINDOW_PER_CALL,
     signal: scope.signal,

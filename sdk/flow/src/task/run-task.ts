@@ -138,7 +138,7 @@ async function tryRepeatedly<Result>(
   call: TaskCall<Result>,
   progress: { tries: number },
 ): Promise<Tried<Result>> {
-  const calls = new CallLedger(call.path);
+  const calls = new CallLedger(call.path, call.scope.run.host.store.hashes);
   let again = 0;
   while (true) {
     call.scope.signal.throwIfAborted();

@@ -2,6 +2,7 @@ import { scopeFor } from "../engine/scope.ts";
 import { InvalidDefinition } from "../problem.ts";
 import { beginCall } from "../remote/begin.ts";
 import { declareTask } from "../remote/declared.ts";
+import type { Hashes } from "../store/hashes.ts";
 import { registerThreadTask, type ThreadTask } from "../thread/registry.ts";
 import { whereDefined } from "../where-defined.ts";
 import { DataTimer } from "./data-timer.ts";
@@ -72,12 +73,15 @@ export interface Task<Args extends readonly unknown[], Result> {
 }
 
 /** The identity of a call by its arguments. Trailing undefined arguments count as absent. */
-function keyOfCall(options: TaskOptions, args: readonly unknown[]): CallKey {
+function keyOfCall(
+  options: TaskOptions,
+  { args, hashes }: { args: readonly unknown[]; hashes: Hashes },
+): CallKey {
   if (options.key !== undefined) return { kind: "given", key: options.key };
   const told = given(args);
   return told.length === 0
     ? { kind: "none" }
-    : { kind: "hash", hash: hashInput({ what: `Task "${options.name}"` }, told) };
+    : { kind: "hash", hash: hashInput({ what: `Task "${options.name}"`, hashes }, told) };
 }
 
 function given(args: readonly unknown[]): readonly unknown[] {
@@ -106,12 +110,13 @@ async function callTask<Args extends readonly unknown[], Result>(
   const { options, fn, called, declared } = task;
   // The only call of a run that is a remote task continues the timer that measured the load of its arguments.
   const data = (scope.path === "" && scope.data) || new DataTimer(scope.run.host.clock);
-  const key = data.hashing(() => keyOfCall(options, args));
+  const { hashes } = scope.run.host.store;
+  const key = data.hashing(() => keyOfCall(options, { args, hashes }));
   const { path, settled } = scope.calls.name(options.name, key);
   const inputHash = () =>
     key.kind === "hash"
       ? key.hash
-      : data.hashing(() => hashInput({ what: `Task "${options.name}"` }, given(args)));
+      : data.hashing(() => hashInput({ what: `Task "${options.name}"`, hashes }, given(args)));
   const upstream = scope.run.lineage.of(args);
   const made = { options, path, scope, data, args: given(args), upstream, source: fn, inputHash };
   const call = { ...made, fn: () => called(...args) };

@@ -85,6 +85,7 @@ export function sinkInto(records: RecordDraft[], life: Life): RecordSink {
 /** A store that answers only while the attempt lives. */
 export function storeFor(store: Store, life: Life): Store {
   return {
+    hashes: store.hashes,
     save: (place, value, codec) => life.use(() => store.save(place, value, codec)),
     saveTogether: (values) => life.use(() => store.saveTogether(values)),
     sync: () => life.use(() => store.sync()),

@@ -5,6 +5,7 @@ import { Hearing, type Host, type RunFacts } from "../engine/host.ts";
 import { type ActiveRun, activeRun, inScope, type Scope } from "../engine/scope.ts";
 import { log } from "../logs/log.ts";
 import { NotInThread } from "../problem.ts";
+import { hashesOf } from "../store/hashes.ts";
 import { CallLedger } from "../task/identity.ts";
 import {
   type AskedNow,
@@ -86,7 +87,8 @@ class Port {
 }
 
 /** The host in a thread. It sends records through the port, and does not offer everything. */
-function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
+function threadHost(port: Port, message: RunMessage, cancelled: AbortSignal): Host {
+  const facts = message.facts as RunFacts;
   const post = async (record: unknown) => void (await port.ask("post", [record]));
   const held = async (record: unknown) => void (await port.ask("postHeld", [record]));
   return {
@@ -99,6 +101,7 @@ function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
       postLog: (record) => port.tell({ kind: "log", record }),
     },
     store: {
+      hashes: hashesOf(message.hashKeys),
       save: async (place, value, codec) => (await port.ask("save", [place, value, codec])) as never,
       load: (ref) => port.ask("load", [ref]),
       has: refuse("A task was called"),
@@ -122,7 +125,7 @@ function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
 }
 
 function runOf(port: Port, message: RunMessage, signal: AbortSignal): ActiveRun {
-  const host = threadHost(port, message.facts as RunFacts, signal);
+  const host = threadHost(port, message, signal);
   const checkpoints = new Checkpoints(host, { checkpoint: false });
   const ended = new AbortController().signal;
   const progress = {

@@ -123,7 +123,8 @@ class TaskThread {
         run.host.facts;
       const facts = { runId, attemptId, attempt, workspaceId, deployment, version, scheduledAt, due };
       const { module, id: taskId } = task;
-      this.#send({ kind: "run", id, module, task: taskId, args, path, flow: run.flow, facts });
+      const hashKeys = run.host.store.hashes.keys;
+      this.#send({ kind: "run", id, module, task: taskId, args, path, flow: run.flow, facts, hashKeys });
       return await end.promise;
     } finally {
       clearTimeout(kill);

@@ -22,6 +22,8 @@ export type ToThread =
       readonly path: string;
       readonly flow: string;
       readonly facts: object;
+      /** The keys of the run's hashes. */
+      readonly hashKeys: readonly string[];
     }
   | { readonly kind: "abort"; readonly id: number; readonly reason: WireError }
   | { readonly kind: "answer"; readonly ask: number; readonly value?: unknown; readonly error?: WireError };

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..clock import datetime_of, instant
 from ..problem import InvalidDefinition, NotSerialisable, StoreFault
 from ..store.codec import PICKLE, Ref
+from ..store.hashes import Hashes
 from ..store.named import NamedValue
 from ..store.pickled import Owner
 from ..store.places import safe_part
@@ -60,22 +61,25 @@ class TaskCache:
         """@raises NotData if arguments that identify the call are not data."""
         self._call = call
         self._cache = cache
-        self._name = _name_of(call, cache, code_version)
+        version = code_version() if "code" in cache.parts() else ""
+        each = call.scope.run.host.store.hashes.each
+        # The name by the current key, then those by older ones, so that a new key loses no value.
+        self._names = [_name_of(call, cache, version, hashes) for hashes in each]
 
     def find(self) -> tuple[Any, Ref] | None:
         """The result of an equal earlier call and its ref, unless it has expired or cannot be loaded. It logs which."""
         host = self._call.scope.run.host
-        names = [self._own_name(), self._name] if host.pickles.is_on else [self._name]
-        for name in [] if self._cache.refresh else names:
-            entry = host.store.find(name)
-            found = None if entry is None or self._has_expired(entry) else self._load(entry)
-            if found is not None:
-                return found
+        for name in [] if self._cache.refresh else self._names:
+            for place in [self._own_name(name), name] if host.pickles.is_on else [name]:
+                entry = host.store.find(place)
+                found = None if entry is None or self._has_expired(entry) else self._load(entry, name)
+                if found is not None:
+                    return found
         return None
 
-    def _load(self, entry: NamedValue) -> tuple[Any, Ref] | None:
+    def _load(self, entry: NamedValue, name: str) -> tuple[Any, Ref] | None:
         try:
-            value = self._call.scope.run.checkpoints.load(entry.ref, self._call.source, self._owner())
+            value = self._call.scope.run.checkpoints.load(entry.ref, self._call.source, self._owner(name))
         except StoreFault as fault:
             self._call.warn(f"runs, because its cached result cannot be loaded: {fault}")
             return None
@@ -86,9 +90,10 @@ class TaskCache:
         """Stores a result for later calls. A failure is a warning."""
         host = self._call.scope.run.host
         try:
-            encoded = self._call.scope.run.checkpoints.encode_with(value, self._call.source, self._owner())
+            name = self._names[0]
+            encoded = self._call.scope.run.checkpoints.encode_with(value, self._call.source, self._owner(name))
             host.store.save_as(
-                self._own_name() if encoded.codec == PICKLE else self._name,
+                self._own_name(name) if encoded.codec == PICKLE else name,
                 encoded,
                 saved_at=instant(host.clock),
                 run_id=host.facts.run_id,
@@ -96,15 +101,15 @@ class TaskCache:
         except (NotSerialisable, StoreFault) as fault:
             self._call.warn(f"could not store its result in the cache: {fault}")
 
-    def _own_name(self) -> str:
+    def _own_name(self, name: str) -> str:
         """Pickled results have a name of their deployment, because another deployment has other keys."""
         own = hashlib.sha256(self._call.scope.run.host.facts.deployment.encode()).hexdigest()
-        return f"{self._name}-{own[:_OWN_CHARS]}"
+        return f"{name}-{own[:_OWN_CHARS]}"
 
-    def _owner(self) -> Owner:
+    def _owner(self, name: str) -> Owner:
         """What a pickled result belongs to: runs of the deployment share it, like every cached result."""
         facts = self._call.scope.run.host.facts
-        return ("cache", facts.workspace_id, facts.deployment, self._name)
+        return ("cache", facts.workspace_id, facts.deployment, name)
 
     def _has_expired(self, entry: NamedValue) -> bool:
         if self._cache.expires is None:
@@ -118,21 +123,21 @@ class TaskCache:
         return age_ms >= ms_of("cache: expires", self._cache.expires)
 
 
-def _name_of(call: TaskCall, cache: Cache, code_version: Callable[[], str]) -> str:
+def _name_of(call: TaskCall, cache: Cache, code_version: str, hashes: Hashes) -> str:
     deployment = call.scope.run.host.facts.deployment
     _, sign, stage = deployment.partition("@")
     # Stages may share a store, and their resources differ.
     parts: list[list[str]] = [["stage", stage]] if sign else []
     for by in cache.parts():
         if by == "code":
-            parts.append(["code", code_version()])
+            parts.append(["code", code_version])
         elif by == "input":
-            parts.append(["input", hash_input(f'Task "{call.options.name}"', call.told(), _NEXT)])
+            parts.append(["input", hash_input(f'Task "{call.options.name}"', call.told(), hashes, _NEXT)])
         else:
             parts.append(["key", _key_of(call, by)])
     text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
     # Half a surrogate pair is escaped, as JavaScript's JSON does it. In JSON, UTF-8 cannot encode it otherwise.
-    key = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:_KEY_CHARS]
+    key = hashes.name(text.encode("utf-8", "backslashreplace"))[:_KEY_CHARS]
     return f"{_FOLDER}/{safe_part(call.options.name)}/{key}"
 
 

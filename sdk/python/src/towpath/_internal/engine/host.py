@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..clock import Clock
 from ..resources.stage import staged_settings
 from ..store.codec import Encoded, Ref
+from ..store.hashes import Hashes
 from ..store.named import NamedValue
 from ..store.pickled import NO_PICKLES, Pickles
 from ..store.places import Place
@@ -39,6 +40,11 @@ class Records(Protocol):
 
 class Store(Protocol):
     """Saves and loads values on the customer's side."""
+
+    @property
+    def hashes(self) -> Hashes:
+        """The hashes of what leaves with the run."""
+        ...
 
     def save(self, place: Place, encoded: Encoded) -> Ref: ...
 

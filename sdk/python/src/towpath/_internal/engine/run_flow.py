@@ -61,7 +61,7 @@ def run_flow(flow: Flow[Any, Any], host: Host) -> RunEnd:
 
         flow = cast(Any, AssignedTask(flow.name, host, host.task))
     run = _active_run(flow, host)
-    scope = Scope(run, "", run.cancel, CallLedger(""), flow.is_async)
+    scope = Scope(run, "", run.cancel, CallLedger("", run.host.store.hashes), flow.is_async)
     run.waits.suspend = lambda paths: _suspend(run, paths)
     context = contextvars.copy_context()
     context.run(current.set, scope)
@@ -220,7 +220,7 @@ def _conclude(flow: Flow[Any, Any], run: ActiveRun, end: RunEnd) -> None:
     max_ms = HOOK_MS if asked is None else STOPPED_HOOK_MS
     if hook is not None:
         # The hook can use what the flow can, so it gets a request to stop of its own.
-        token = current.set(Scope(run, "", Cancel(), CallLedger(""), flow.is_async))
+        token = current.set(Scope(run, "", Cancel(), CallLedger("", run.host.store.hashes), flow.is_async))
         told = end.value if end.outcome == "completed" else end.error
         call_hook(f"The hook for {end.outcome}", max_ms, lambda: _hooked(run, hook(told)), run.warn)
         current.reset(token)
@@ -245,7 +245,7 @@ def run_ending(flow: Flow[Any, Any], host: Host, ending: Mapping[str, str]) -> N
     release = capture(host.records)
     try:
         if hook is not None:
-            token = current.set(Scope(run, "", Cancel(), CallLedger(""), flow.is_async))
+            token = current.set(Scope(run, "", Cancel(), CallLedger("", run.host.store.hashes), flow.is_async))
             told = Cancelled(reason) if outcome == "cancelled" else ProcessEnded(ending["cause"], reason)
             call_hook(f"The hook for {outcome}", HOOK_MS, lambda: _hooked(run, hook(told)), run.warn)
             current.reset(token)

@@ -17,7 +17,9 @@ from ..engine.host import Facts, Host, Resume, Store
 from ..problem import Cancelled, OutsideOfRun, StoreFault
 from ..resources.stage import staged_pool
 from ..store.file_store import FileStore
+from ..store.hashes import hashes_of
 from ..store.pickled import pickles_of
+from ..store.written import Writing
 from ..watchdog.watchdog import Watchdog
 from .backoff import Backoff
 from .http import Address, Answer, Connection, GatewayAway, exchange
@@ -36,13 +38,14 @@ def address_from_environment() -> Address | None:
 def store_of(told: Mapping[str, Any]) -> Store:
     """The store of the run's values. @raises StoreFault for a kind that this release does not know"""
     root = told["root"]
+    writing = Writing(hashes_of(told.get("hashKeys")), told.get("roundSizes", False))
     if root.startswith("file:"):
-        return FileStore(root)
+        return FileStore(root, writing)
     access = told.get("s3")
     if root.startswith("s3:") and access is not None:
         from ..store.s3_store import S3Store
 
-        return S3Store(root, access)
+        return S3Store(root, access, writing)
     raise StoreFault(
         f"{root} is not a kind of store that this release supports.",
         next="Give the worker a folder, or a bucket with its access.",

@@ -20,6 +20,7 @@ from ..engine.io import BLOCKING, LOOP, Io
 from ..engine.scope import Scope
 from ..problem import GatewayRefused, InvalidAnswer, JobFailed, JobOutcomeUnknown, NotData, WaitExpired
 from ..store.codec import encode
+from ..store.hashes import Hashes
 from ..store.places import Place
 from ..task.input_hash import hash_input
 from .calls import called
@@ -70,10 +71,10 @@ class JobCall:
         return wait if token is None else {**wait, "callback": hashlib.sha256(token.encode("ascii")).hexdigest()}
 
 
-def input_hash(job: Job[Any, Any, Any], input: Any, key: str | None) -> str | None:
+def input_hash(job: Job[Any, Any, Any], input: Any, key: str | None, hashes: Hashes) -> str | None:
     """The hash of a job's input. None: the call has a key, and its input cannot be compared. @raises NotData"""
     try:
-        return hash_input(f'Job "{job.name}"', [input], _NEXT)
+        return hash_input(f'Job "{job.name}"', [input], hashes, _NEXT)
     except NotData:
         if key is None:
             raise

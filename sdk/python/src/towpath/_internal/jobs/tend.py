@@ -143,7 +143,7 @@ class Tender:
         # An event loop of its own has resources of its own. Others stay open while the process lives.
         own = Opened() if is_async else self._run.opened
         run = replace(self._run, host=host, opened=own)
-        token = current.set(Scope(run, "", cancel, CallLedger(""), is_async))
+        token = current.set(Scope(run, "", cancel, CallLedger("", run.host.store.hashes), is_async))
         try:
             return blocking(lambda: _closing(run, fn(argument)) if is_async else fn(argument))
         finally:

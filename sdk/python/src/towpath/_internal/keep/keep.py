@@ -16,7 +16,7 @@ _NAME_CHARS_MAX = 200
 
 def _path_of(scope: Scope, name: str) -> str:
     if isinstance(name, str) and 1 <= len(name) <= _NAME_CHARS_MAX:
-        return kept_path(scope.path, name)
+        return kept_path(scope.path, name, scope.run.host.store.hashes)
     raise InvalidDefinition(f"keep needs a name of 1 to {_NAME_CHARS_MAX} characters.")
 
 

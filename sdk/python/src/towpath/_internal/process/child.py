@@ -31,6 +31,7 @@ from ..engine.scope import ActiveRun, OpenCalls, Scope, current
 from ..logs.capture import capture
 from ..logs.log import PROCESS
 from ..problem import NotInProcess, NotPicklable
+from ..store.hashes import Hashes
 from ..task.identity import CallKey, CallLedger, NamedCall
 from . import HERE
 from .children import ChildCall
@@ -122,7 +123,8 @@ class _Records:
 class _Store:
     """The run's store, through the flow's process."""
 
-    def __init__(self, parent: _Parent) -> None:
+    def __init__(self, parent: _Parent, hashes: Hashes) -> None:
+        self.hashes = hashes
         self.save = functools.partial(parent.ask, "save")
         self.sync = functools.partial(parent.ask, "sync")
         self.load = functools.partial(parent.ask, "load")
@@ -173,7 +175,7 @@ def _scope_of(call: ChildCall, parent: _Parent, is_async: bool) -> Scope:
         facts=call.facts,
         parameters=None,
         records=_Records(parent),
-        store=_Store(parent),  # type: ignore[arg-type]
+        store=_Store(parent, call.hashes),  # type: ignore[arg-type]
         resume=Resume(origin=call.origin),
         clock=SYSTEM_CLOCK,
         random=random.random,

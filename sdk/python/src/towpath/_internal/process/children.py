@@ -19,6 +19,7 @@ from ..engine.io import Limit
 from ..logs.log import PROCESS
 from ..problem import Cancelled, NotPicklable, TaskProcessEnded
 from ..task.durations import ms_of
+from ..store.hashes import Hashes
 from ..task.identity import CallLedger
 from .place import Place, place_of
 from .wire import Wire, packed_error, unpacked_error
@@ -47,6 +48,7 @@ class ChildCall:
     path: str
     place: Place
     facts: Facts
+    hashes: Hashes
     flow: str
     origin: str
     grace_ms: float
@@ -304,6 +306,7 @@ def _head_of(call: TaskCall) -> ChildCall:
         path=call.path,
         place=place_of(options.name, call.source),
         facts=run.host.facts,
+        hashes=run.host.store.hashes,
         flow=run.flow,
         origin=run.host.resume.origin,
         grace_ms=ms_of("timeout_grace", options.timeout_grace),

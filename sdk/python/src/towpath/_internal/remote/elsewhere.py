@@ -74,7 +74,7 @@ def _overrides(call: TaskCall) -> dict[str, Any]:
 def _input(call: TaskCall) -> Ref:
     """The arguments in the store. A later attempt finds those of the first."""
     host, checkpoints = call.scope.run.host, call.scope.run.checkpoints
-    path = kept_path(call.path, "input")
+    path = kept_path(call.path, "input", host.store.hashes)
     known = checkpoints.earlier.value_at(path)
     if known is not None:
         return known

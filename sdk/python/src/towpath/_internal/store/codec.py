@@ -27,7 +27,10 @@ CODEC_ENDINGS = {
 
 
 class Ref(TypedDict):
-    """The address of a stored value, with its codec, size in bytes and SHA-256 (hexadecimal)."""
+    """The address of a stored value, with its codec, size in bytes and hash (hexadecimal).
+
+    On a worker, `sha256` is an HMAC of the content and a MAC of the worker: see `hashes`.
+    """
 
     uri: str
     codec: str
@@ -36,7 +39,7 @@ class Ref(TypedDict):
 
 
 class Encoded(NamedTuple):
-    """A value as bytes."""
+    """A value as bytes. Its SHA-256 has no key, so it stays in this process: a store replaces it."""
 
     codec: str
     data: bytes
@@ -140,12 +143,3 @@ def _of_library(data: bytes, codec: str) -> Any:
     except Exception as cause:
         # Libraries have errors of their own for damaged files.
         raise ValueError(str(cause)) from cause
-
-
-def check_content(ref: Ref, data: bytes) -> None:
-    """Compares bytes with the ref that they were read for. @raises StoreFault if they differ."""
-    if len(data) != ref["sizeBytes"] or hashlib.sha256(data).hexdigest() != ref["sha256"]:
-        raise StoreFault(
-            f"The value at {ref['uri']} is not the saved one: its size or hash differs.",
-            next="Another program wrote to the store. Run the task that created the value again.",
-        )

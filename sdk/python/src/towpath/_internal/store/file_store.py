@@ -10,17 +10,20 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from ..problem import StoreFault
-from .codec import Encoded, Ref, check_content, decode
+from .codec import Encoded, Ref, decode
 from .named import ENTRY_BYTES_MAX, NamedValue, entry_of, entry_path, read_entry, value_path
 from .packs import PACK_BYTES_MAX, PACKED_BYTES_MAX, PackReads, part_of
 from .places import Place
+from .written import PLAIN, Writing
 
 
 class FileStore:
     """Saves and loads values below one folder. Only refs leave it. Safe for several threads."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, writing: Writing = PLAIN) -> None:
         """@param root A `file:` URL. The folder is made when first needed."""
+        self._writing = writing
+        self.hashes = writing.hashes
         self._folder = _path_of(root)
         self._packs = _PackFiles(self._folder)
         self._reads = PackReads(self._read_file)
@@ -31,6 +34,7 @@ class FileStore:
         Raises:
             StoreFault: if it cannot be written.
         """
+        encoded = self._writing.written(encoded)
         try:
             if len(encoded.data) <= PACKED_BYTES_MAX:
                 uri = self._packs.append(place.folder, encoded.data)
@@ -56,9 +60,7 @@ class FileStore:
 
     def read(self, ref: Ref) -> bytes:
         """The bytes of a value, byte for byte the saved ones. @raises StoreFault otherwise."""
-        data = self._read(ref)
-        check_content(ref, data)
-        return data
+        return self._writing.content(ref, self._read(ref))
 
     def save_as(self, name: str, encoded: Encoded, *, saved_at: str, run_id: str) -> Ref:
         """Stores a value under a name and replaces the one before. A concurrent reader finds one of the two.
@@ -69,6 +71,7 @@ class FileStore:
         Raises:
             StoreFault: if it cannot be written.
         """
+        encoded = self._writing.written(encoded)
         try:
             uri = _write_whole(self._folder / value_path(name, encoded), encoded.data)
             ref: Ref = {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}

@@ -6,26 +6,31 @@ import threading
 from typing import Any
 
 from ..problem import StoreFault
-from .codec import Encoded, Ref, check_content, decode
+from .codec import Encoded, Ref, decode
 from .named import NamedValue, value_path
 from .places import Place
+from .written import PLAIN, Writing
 
 
 class MemoryStore:
     """Keeps encoded values, so that a loaded value is another object than the saved one."""
 
-    def __init__(self) -> None:
+    def __init__(self, writing: Writing = PLAIN) -> None:
+        self._writing = writing
+        self.hashes = writing.hashes
         self._values: dict[str, bytes] = {}
         self._named: dict[str, NamedValue] = {}
         self._lock = threading.Lock()
 
     def save(self, place: Place, encoded: Encoded) -> Ref:
+        encoded = self._writing.written(encoded)
         uri = f"memory:{place.path_of(encoded)}"
         with self._lock:
             self._values[uri] = encoded.data
         return {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}
 
     def save_as(self, name: str, encoded: Encoded, *, saved_at: str, run_id: str) -> Ref:
+        encoded = self._writing.written(encoded)
         uri = f"memory:{value_path(name, encoded)}"
         ref: Ref = {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}
         with self._lock:
@@ -46,5 +51,4 @@ class MemoryStore:
         data = self._values.get(ref["uri"])
         if data is None:
             raise StoreFault(f"There is no value at {ref['uri']}.")
-        check_content(ref, data)
-        return data
+        return self._writing.content(ref, data)

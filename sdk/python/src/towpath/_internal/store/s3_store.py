@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Mapping
 from typing import Any
 
 from ..problem import StoreFault
 from .bucket import Bucket, location_of
-from .codec import Encoded, Ref, check_content, decode
+from .codec import Encoded, Ref, decode
 from .named import ENTRY_BYTES_MAX, NamedValue, entry_of, entry_path, read_entry, value_path
 from .packs import PACK_BYTES_MAX, PACKED_BYTES_MAX, PackReads, part_of
 from .places import Place
+from .written import PLAIN, Writing
 
 
 class _Waiting:
@@ -32,8 +32,10 @@ class _Waiting:
 class S3Store:
     """Saves and loads values below a prefix of a bucket. Only refs leave it. Safe for several threads."""
 
-    def __init__(self, root: str, access: Mapping[str, Any]) -> None:
+    def __init__(self, root: str, access: Mapping[str, Any], writing: Writing = PLAIN) -> None:
         """@param root `s3://bucket/prefix`. @param access Of the run's context."""
+        self._writing = writing
+        self.hashes = writing.hashes
         name, prefix = location_of(root)
         self._bucket = Bucket(name, access)
         self._inside = "" if prefix == "" else f"{prefix}/"
@@ -45,6 +47,7 @@ class S3Store:
 
     def save(self, place: Place, encoded: Encoded) -> Ref:
         """Stores a value. It survives this process and machine when this returns. @raises StoreFault"""
+        encoded = self._writing.written(encoded)
         if len(encoded.data) > PACKED_BYTES_MAX:
             uri = self._write(place.path_of(encoded), encoded.data)
         else:
@@ -60,13 +63,12 @@ class S3Store:
 
     def read(self, ref: Ref) -> bytes:
         """The bytes of a value, byte for byte the saved ones. @raises StoreFault otherwise."""
-        data = self._read(ref)
-        check_content(ref, data)
-        return data
+        return self._writing.content(ref, self._read(ref))
 
     def save_as(self, name: str, encoded: Encoded, *, saved_at: str, run_id: str) -> Ref:
         """Stores a value under a name and replaces the one before. The value first, then the entry with its ref, so that
         a concurrent reader finds one of the two. @raises StoreFault"""
+        encoded = self._writing.written(encoded)
         uri = self._write(value_path(name, encoded), encoded.data)
         ref: Ref = {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}
         self._write(entry_path(name), entry_of(NamedValue(ref, saved_at, run_id)))
@@ -118,7 +120,7 @@ class S3Store:
                 only.uri = self._write(only.place.path_of(only.encoded), only.encoded.data)
                 return
             data = b"".join(one.encoded.data for one in together)
-            name = hashlib.sha256(data).hexdigest()[:32]
+            name = self.hashes.name(data)[:32]
             pack = self._write(f"{together[0].place.folder}/packs/{name}.pack", data)
             offset = 0
             for one in together:

@@ -199,7 +199,7 @@ def job(
     if scope.path != "":
         raise SuspendInTask("suspend.job", scope.path)
     scope.cancel.raise_if_asked()
-    hashed = input_hash(job, input, key)
+    hashed = input_hash(job, input, key, scope.run.host.store.hashes)
     path, settled = scope.calls.name("job", CallKey("given", f"{job.name} {key or hashed}"), "wait")
     version = scope.run.checkpoints.code_version_of(job.name, job.version, job.submit)
     facts = Facts(version, None if key is None else hashed, has_input=key is not None)

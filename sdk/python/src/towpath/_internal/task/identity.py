@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from ..problem import TaskIdentityUnknown
+from ..store.hashes import PLAIN_HASHES, Hashes
 from ..text import is_well_formed, utf16_length
 
 _PATH_CHARS_MAX = 1024
@@ -24,13 +24,13 @@ def _escaped(text: str) -> str:
     return _SPECIAL.sub(lambda found: quote(found.group(), safe=""), text)
 
 
-def _short_key(key: str) -> str:
+def _short_key(key: str, hashes: Hashes) -> str:
     plain = _escaped(key)
     whole = is_well_formed(key)
     if whole and utf16_length(plain) <= _KEY_CHARS_MAX:
         return plain
     data = key.encode("utf-8") if whole else key.encode("utf-16-le", "surrogatepass")
-    return f"~{hashlib.sha256(data).hexdigest()[:_KEY_HASH_CHARS]}"
+    return f"~{hashes.name(data)[:_KEY_HASH_CHARS]}"
 
 
 class CallKey(NamedTuple):
@@ -76,10 +76,10 @@ _KINDS = {
 }
 
 
-def _segment(kind: str, name: str, key: CallKey) -> str:
+def _segment(kind: str, name: str, key: CallKey, hashes: Hashes) -> str:
     head = _KINDS[kind].head + _escaped(name)
     if key.kind == "given":
-        return f"{head}:{_short_key(key.text)}"
+        return f"{head}:{_short_key(key.text, hashes)}"
     return f"{head}:{key.text}" if key.kind == "hash" else head
 
 
@@ -147,8 +147,10 @@ class CallLedger:
     branch. A branch is a context (`contextvars`): of a coroutine, or of a submitted task.
     """
 
-    def __init__(self, parent: str) -> None:
+    def __init__(self, parent: str, hashes: Hashes = PLAIN_HASHES) -> None:
+        """@param hashes The run's: a long key is hashed."""
         self._parent = parent
+        self._hashes = hashes
         self._ordinals: dict[str, int] = {}
         self._numbered: dict[str, _Numbered] = {}
         self._open = 0
@@ -165,7 +167,7 @@ class CallLedger:
         Raises:
             TaskIdentityUnknown: for an equal call in concurrent branches.
         """
-        segment = _segment(kind, name, key)
+        segment = _segment(kind, name, key, self._hashes)
         is_numbered = key.kind != "hash" or not _KINDS[kind].alike
         with self._lock:
             before = self._numbered.get(segment) if is_numbered else None
@@ -215,12 +217,12 @@ def _concurrent(name: str, kind: str, key: CallKey) -> TaskIdentityUnknown:
     )
 
 
-def kept_path(parent: str, name: str) -> str:
+def kept_path(parent: str, name: str, hashes: Hashes) -> str:
     """The path of a value that a task call, or the flow, has stored."""
-    return _joined(parent, f":keep:{_short_key(name)}")
+    return _joined(parent, f":keep:{_short_key(name, hashes)}")
 
 
-def mapped_path(map_path: str, *, index: int, key: str | None, ordinal: int) -> str:
+def mapped_path(map_path: str, *, index: int, key: str | None, ordinal: int, hashes: Hashes) -> str:
     """The path of one child of a `.map` call: the call's identity, then the item's key or index."""
-    own = str(index) if key is None else _short_key(key)
+    own = str(index) if key is None else _short_key(key, hashes)
     return _joined(map_path, own if ordinal == 1 else f"{own}#{ordinal}")

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from ..problem import NotData
 from ..store import libraries
+from ..store.hashes import Hashes
 from ..store.numbers import SAFE_INTEGER_MAX, integer_text, number_text
 from ..store.typed_json import UNDEFINED, array_name, is_js_date, path_text, plain_type
 from ..store.unfit import Unfit
@@ -61,9 +62,9 @@ class _Digest:
         self._flush()
         self._hash.update(data)
 
-    def end(self) -> str:
+    def end(self) -> bytes:
         self._flush()
-        return self._hash.hexdigest()[:_HASH_CHARS]
+        return self._hash.digest()
 
     def _flush(self) -> None:
         self._hash.update("".join(self._pieces).encode("utf-8"))
@@ -71,8 +72,9 @@ class _Digest:
 
 
 class _Hashing:
-    def __init__(self, what: str, next: str) -> None:
+    def __init__(self, what: str, hashes: Hashes, next: str) -> None:
         self.digest = _Digest()
+        self._hashes = hashes
         self._what = what
         self._next = next
         self._above: set[int] = set()
@@ -163,7 +165,7 @@ class _Hashing:
         whole, self.digest = self.digest, _Digest()
         try:
             self.feed(item, (*steps, step))
-            return self.digest.end()
+            return self.digest.end().hex()[:_HASH_CHARS]
         finally:
             self.digest = whole
 
@@ -171,7 +173,7 @@ class _Hashing:
         if not all(type(key) is str for key in value):
             self._pairs(value, steps)
             return
-        ref = _ref_of(value)
+        ref = _ref_of(value, self._hashes)
         if ref is not None:
             self.digest.token("r", ref)
             return
@@ -220,7 +222,7 @@ def _float_text(value: float) -> str:
     return number_text(value)
 
 
-def _ref_of(value: Mapping[str, Any]) -> str | None:
+def _ref_of(value: Mapping[str, Any], hashes: Hashes) -> str | None:
     """What a ref counts by: the content that it stands for."""
     if len(value) != len(_REF_FIELDS) or value.keys() != _REF_FIELDS:
         return None
@@ -229,7 +231,7 @@ def _ref_of(value: Mapping[str, Any]) -> str | None:
     if not isinstance(codec, str) or not _CODEC.fullmatch(codec) or not is_hash or not isinstance(value["uri"], str):
         return None
     size = value["sizeBytes"]
-    return f"{codec} {sha256}" if type(size) in (int, float) else None
+    return f"{codec} {hashes.counted(sha256)}" if type(size) in (int, float) else None
 
 
 _SCALARS: dict[type, Callable[[_Digest, Any], None]] = {
@@ -251,7 +253,9 @@ _SCALARS: dict[type, Callable[[_Digest, Any], None]] = {
 _NEXT = "Pass plain data."
 
 
-def hash_input(what: str, arguments: Sequence[object], next: str = _NEXT, names: Sequence[str] = ()) -> str:
+def hash_input(
+    what: str, arguments: Sequence[object], hashes: Hashes, next: str = _NEXT, names: Sequence[str] = ()
+) -> str:
     """Hashes a call's arguments.
 
     Equal values have equal hashes, whatever the order of keys in their dicts.
@@ -259,6 +263,7 @@ def hash_input(what: str, arguments: Sequence[object], next: str = _NEXT, names:
     Args:
         what: the call, such as `Task "load"`.
         arguments: the values in the order of the parameters.
+        hashes: the run's hashes.
         next: the next step for a value that is not data.
         names: the names of the parameters, for errors. Missing: the number of the argument.
 
@@ -267,9 +272,9 @@ def hash_input(what: str, arguments: Sequence[object], next: str = _NEXT, names:
     Raises:
         NotData: names the part that is not data (a function, a client, a lock, a cycle).
     """
-    hashing = _Hashing(what, next)
+    hashing = _Hashing(what, hashes, next)
     hashing.digest.token("a", str(len(arguments)))
     for index, item in enumerate(arguments):
         hashing.argument = f'argument "{names[index]}"' if index < len(names) else f"argument {index + 1}"
         hashing.feed(item)
-    return hashing.digest.end()
+    return hashes.input(hashing.digest.end())[:_HASH_CHARS]

@@ -200,7 +200,7 @@ async def _try_repeatedly(call: TaskCall, tries: list[int]) -> Any:
     next try, so it does so again, at once. It had no next try if no retry was left: the task fails.
     """
     run = call.scope.run
-    calls = CallLedger(call.path)
+    calls = CallLedger(call.path, run.host.store.hashes)
     again = 0
     while True:
         call.scope.cancel.raise_if_asked()

@@ -15,6 +15,7 @@ from ..engine.loop import is_in_loop
 from ..engine.scope import Scope, current, scope_for
 from ..problem import AsyncInSync, InvalidDefinition
 from ..remote.declared import declare_task
+from ..store.hashes import Hashes
 from .async_map import AsyncMap, AsyncPump
 from .future import AsyncFuture, Future
 from .identity import NO_KEY, CallKey, mapped_path
@@ -86,9 +87,9 @@ class _TaskBase:
     def _what(self) -> str:
         return f'Task "{self.options.name}"'
 
-    def _hash(self, told: list[Any]) -> str:
+    def _hash(self, told: list[Any], hashes: Hashes) -> str:
         next = f"Pass plain data, or give the call a key: {self._called}.with_options(key=...)(...)."
-        return hash_input(self._what, told, next, self._bound.names)
+        return hash_input(self._what, told, hashes, next, self._bound.names)
 
     @property
     def _called(self) -> str:
@@ -101,10 +102,10 @@ class _TaskBase:
         scope.cancel.raise_if_asked()
         return scope
 
-    def _key_of(self, told: list[Any]) -> CallKey:
+    def _key_of(self, told: list[Any], hashes: Hashes) -> CallKey:
         if self.options.key is not None:
             return CallKey("given", self.options.key)
-        return NO_KEY if not told else CallKey("hash", self._hash(told))
+        return NO_KEY if not told else CallKey("hash", self._hash(told, hashes))
 
     def _begin(
         self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -112,11 +113,12 @@ class _TaskBase:
         """Names a call in the branch of its caller."""
         called_at = instant(scope.run.host.clock)
         told = self._bound.told(args, kwargs)
-        key = self._key_of(told)
+        hashes = scope.run.host.store.hashes
+        key = self._key_of(told, hashes)
         path, settled = scope.calls.name(self.options.name, key)
 
         def input_hash() -> str:
-            return key.text if key.kind == "hash" else self._hash(told)
+            return key.text if key.kind == "hash" else self._hash(told, hashes)
 
         call = TaskCall(
             options=self.options,
@@ -143,22 +145,23 @@ class _TaskBase:
             raise InvalidDefinition(
                 f"{self._what}: a set has no order; pass sorted(items), or name each item with the option map_key."
             )
-        path, settled = scope.calls.name(self.options.name, self._key_of_map(items, more))
+        hashes = scope.run.host.store.hashes
+        path, settled = scope.calls.name(self.options.name, self._key_of_map(items, more, hashes))
         is_hashed = self.options.key is None and key is None and _is_collection(items)
         seen = KeyCounter()
 
         def named(index: int, item: Any) -> str:
             if key is None:
-                return mapped_path(path, index=index, key=None, ordinal=1)
+                return mapped_path(path, index=index, key=None, ordinal=1, hashes=hashes)
             own = key(item)
             if not isinstance(own, str):
                 raise InvalidDefinition(
                     f"{self._what}: map_key returned {own!r} for item {index}; it must return text."
                 )
-            return mapped_path(path, index=index, key=own, ordinal=seen.count(own))
+            return mapped_path(path, index=index, key=own, ordinal=seen.count(own), hashes=hashes)
 
         def input_hash(item: Any) -> str:
-            return hash_input(self._what, [item, hash_input(self._what, more)] if more else [item])
+            return hash_input(self._what, [item, hash_input(self._what, more, hashes)] if more else [item], hashes)
 
         def one(item: Any, item_path: str) -> Any:
             called_at = instant(scope.run.host.clock)
@@ -180,7 +183,7 @@ class _TaskBase:
 
         return Source(items, named, one), settled
 
-    def _key_of_map(self, items: Any, more: tuple[Any, ...]) -> CallKey:
+    def _key_of_map(self, items: Any, more: tuple[Any, ...], hashes: Hashes) -> CallKey:
         """The identity of a map call. The items of an iterator are not known yet, so it has only its ordinal."""
         if self.options.key is not None:
             return CallKey("given", self.options.key)
@@ -191,7 +194,8 @@ class _TaskBase:
         if isinstance(items, (set, frozenset)):
             told.sort()
         next = f"Pass plain data, or name each item: {self._called}.with_options(map_key=lambda item: ...).map(items)."
-        return CallKey("hash", hash_input(self._what, [{"map": told}, *more], next, ("items", *self._bound.names[1:])))
+        names = ("items", *self._bound.names[1:])
+        return CallKey("hash", hash_input(self._what, [{"map": told}, *more], hashes, next, names))
 
 
 def _is_collection(items: Any) -> bool:

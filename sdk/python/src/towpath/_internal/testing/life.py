@@ -103,6 +103,7 @@ class MortalStore:
     def __init__(self, store: Any, life: Life) -> None:
         self._store = store
         self._life = life
+        self.hashes = store.hashes
 
     def save(self, place: Place, encoded: Encoded) -> Ref:
         return self._life.use(lambda: self._store.save(place, encoded))  # type: ignore[no-any-return]
