@@ -58,7 +58,7 @@ async function writeFileOnce(root: string, { name, mode }: RootObject, text: str
   const path = join(root, name);
   const own = `${path}.${randomUUID()}`;
   await writeFile(own, text, { mode, flush: true });
-  // Whoever links first has written it.
+  // The first worker that links has written it.
   await link(own, path).catch(() => {});
   await rm(own, { force: true });
 }
