@@ -59,6 +59,8 @@ export class GatewayFixture {
   stored: (seq: number) => Promise<boolean> = async () => true;
   /** Deployments that calls may start; null: any. */
   mayStart: readonly string[] | null = null;
+  /** The keys of hashes. None: as a worker of an earlier release. */
+  hashKeys: readonly string[] = [];
   /** Whether records may come in one long request, as they may at workers of this release. */
   streams = true;
   /** Decides what becomes of each batch of records. */
@@ -165,7 +167,10 @@ export class GatewayFixture {
       controlPlane: "http://localhost",
       due: null,
       secrets: this.secrets,
-      store: { root: pathToFileURL(this.store || join(this.folder, "store")).href },
+      store: {
+        root: pathToFileURL(this.store || join(this.folder, "store")).href,
+        ...(this.hashKeys.length > 0 && { hashKeys: [...this.hashKeys] }),
+      },
       resume: {
         origin: RUN_ID,
         earlier: this.checkpoints.length > 0,
