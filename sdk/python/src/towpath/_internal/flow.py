@@ -92,7 +92,8 @@ class Flow(Generic[P, R]):
             raise AsyncInSync(f'Flow "{self.name}"', scope.run.flow)
         bound.apply_defaults()
         told = dict(bound.arguments)
-        key = CallKey("hash", hash_input(f'Flow "{self.name}"', [told], scope.run.host.store.hashes)) if told else NO_KEY
+        hashes = scope.run.host.store.hashes
+        key = CallKey("hash", hash_input(f'Flow "{self.name}"', [told], hashes)) if told else NO_KEY
         path, settled = scope.calls.name(self.name, key, "flow")
 
         call = TaskCall(

@@ -106,7 +106,8 @@ def _start(
     scope.cancel.raise_if_asked()
     wire = _as_json(parameters)
     what = f'start_run "{deployment}"'
-    call_key = CallKey("hash", hash_input(what, [wire], scope.run.host.store.hashes)) if key is None else CallKey("given", key)
+    hashes = scope.run.host.store.hashes
+    call_key = CallKey("hash", hash_input(what, [wire], hashes)) if key is None else CallKey("given", key)
     path, settled = scope.calls.name(f"start-run {deployment}", call_key, "run")
     try:
         call = {"kind": "start-run", "deployment": deployment, "parameters": wire, "onParentEnd": on_parent_end}
