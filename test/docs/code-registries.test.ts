@@ -1,8 +1,16 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { findOciRegistry, type Stack, startOciRegistry, startStack } from "../harness/index.ts";
+import {
+  findOciRegistry,
+  findVersitygw,
+  type Stack,
+  startOciRegistry,
+  startS3,
+  startStack,
+} from "../harness/index.ts";
 import { wordOf } from "./blocks.ts";
+import { startFileServer } from "./file-server.fixture.ts";
 import { pageBlocks, writeTitled } from "./page-files.ts";
 
 /** Code kept as each section of the page says: pushed by a deploy, fetched and run by a worker, and looked at by `doctor`. */
@@ -93,6 +101,8 @@ async function nothingLeaves({ secretFiles, env, host }: Kind, outputs: readonly
   expect(known).not.toContain(host);
 }
 
+const versitygw = findVersitygw();
+
 describe("OCI registry", () => {
   const program = findOciRegistry();
   const kindOf = (server: Awaited<ReturnType<typeof startOciRegistry>>, more: Kind["replace"]): Kind => ({
@@ -125,5 +135,69 @@ describe("OCI registry", () => {
     await travels(kindOf(server, more), "oci-token");
     const scopes = ["repository:data/flows:pull,push", "repository:data/flows:pull"];
     expect(new Set(server.scopes)).toEqual(new Set(scopes));
+  });
+});
+
+test.skipIf(versitygw === undefined)("Bucket", async () => {
+  await using server = await startS3(versitygw ?? "");
+  const { endpoint, region, accessKeyId, secretAccessKey } = server.access;
+  await travels(
+    {
+      section: "Bucket",
+      replace: {
+        "s3://code/flows": "s3://values/flows of a/team",
+        "https://s3.internal": endpoint,
+        "eu-central-1": region,
+      },
+      secretFiles: {
+        "/etc/towpath/code-access-key": accessKeyId,
+        "/etc/towpath/code-secret-key": secretAccessKey,
+      },
+      env: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
+      shown: "s3://values/flows of a/team",
+      host: new URL(endpoint).host,
+    },
+    "bucket",
+  );
+});
+
+describe("Web server", () => {
+  const TOKEN = "files-0a9f3c";
+  const kindOf = ({ url }: { url: string }): Kind => ({
+    section: "Web server",
+    replace: { "https://files.internal": url },
+    secretFiles: { "/etc/towpath/files-token": TOKEN },
+    env: { FILES_TOKEN: TOKEN },
+    shown: `${url}/flows`,
+    host: new URL(url).host,
+  });
+
+  test("that takes archives with PUT", async () => {
+    await using server = await startFileServer(TOKEN);
+    await travels(kindOf(server), "files");
+  });
+
+  test("whose archives people upload: the deploy says what to upload where, and goes on once it is there", async () => {
+    await using server = await startFileServer(TOKEN);
+    const { env, replace } = kindOf(server);
+    const home = await stack.project({ "flows/weather.ts": FLOW.replace("it runs", "uploaded by hand") });
+    const changed = { ...replace, '"warehouse"': '"local"', ", push: true": "" };
+    for (const block of pageBlocks(PAGE, "Web server"))
+      if (block.language === "ts") await writeTitled({ home, block, replace: changed });
+    const before = await stack.client.getDeployment({ params: { name: "weather" } });
+    const refused = await stack.towpath(["deploy", "--project", home], { cwd: home, env });
+    expect(refused.code, refused.output).not.toBe(0);
+    const [, file = "", address = ""] = /upload (\S+) to (\S+), then/.exec(refused.output) ?? [];
+    expect(address).toMatch(/flows\/[0-9a-f]{64}\.tar\.gz$/);
+    expect(await stack.client.getDeployment({ params: { name: "weather" } })).toEqual(before);
+    const uploaded = await fetch(address, {
+      method: "PUT",
+      body: await readFile(file),
+      headers: { authorization: `Bearer ${TOKEN}` },
+    });
+    expect(uploaded.status).toBe(201);
+    const deployed = await stack.towpath(["deploy", "--project", home], { cwd: home, env });
+    expect(deployed.code, deployed.output).toBe(0);
+    expect(deployed.output).toMatch(/code \(.*\) has \S+ already/);
   });
 });

@@ -199,7 +199,9 @@ async function resolveSettings(
     store,
     stores,
     trustedKeys,
-    registries: mapValues(settings.registries, (registry) => registryConfig(registry, ground)),
+    registries: mapValues(settings.registries, (registry) =>
+      registryConfig(registry, { ground, environment: args.environment }),
+    ),
     python: {
       ...settings.python,
       interpreters: {
@@ -382,10 +384,23 @@ function pythonIndex(index: z.output<typeof PythonIndexShape>, ground: SourceGro
   };
 }
 
-function registryConfig(registry: z.output<typeof RegistryShape>, ground: SourceGround): RegistryConfig {
+function registryConfig(
+  registry: z.output<typeof RegistryShape>,
+  args: { ground: SourceGround; environment: Readonly<Record<string, string | undefined>> },
+): RegistryConfig {
+  const { ground, environment } = args;
   if (registry.kind === "oci-layout") return { ...registry, path: resolve(ground.folder, registry.path) };
-  return mapSecrets(registry, (source: z.output<typeof SecretSourceShape>) => secretSource(source, ground));
+  const own = mapSecrets(registry, (source: z.output<typeof SecretSourceShape>) =>
+    secretSource(source, ground),
+  );
+  const isDefault = own.kind === "s3" && "env" in own.accessKeyId && own.accessKeyId.env === KEY_ID;
+  if (!isDefault || own.sessionToken !== undefined || !environment[SESSION_TOKEN]) return own;
+  return { ...own, sessionToken: { env: SESSION_TOKEN } };
 }
+
+/** The variables of AWS's own tools. */
+const KEY_ID = "AWS_ACCESS_KEY_ID";
+const SESSION_TOKEN = "AWS_SESSION_TOKEN";
 
 function mapValues<In, Out>(record: Readonly<Record<string, In>>, map: (value: In) => Out) {
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));

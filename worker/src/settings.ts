@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { CodeAddress, DurationMs, LIMITS, Name, OciAddress } from "@towpath/contract";
+import { BucketAddress, CodeAddress, DurationMs, LIMITS, Name, OciAddress } from "@towpath/contract";
 import { z } from "zod";
 import { ComputeShape } from "./compute/index.ts";
 import { SecretSourceShape, VaultShape } from "./secrets/shapes.ts";
@@ -13,6 +13,22 @@ export const RegistryShape = z.discriminatedUnion("kind", [
     username: z.string().min(1).optional(),
     password: SecretSourceShape.optional(),
     tokenUrl: CodeAddress.optional(),
+  }),
+  z.strictObject({
+    kind: z.literal("s3"),
+    url: BucketAddress,
+    endpoint: CodeAddress.optional(),
+    region: z.string().min(1).max(64).optional(),
+    accessKeyId: SecretSourceShape.default({ env: "AWS_ACCESS_KEY_ID" }),
+    secretAccessKey: SecretSourceShape.default({ env: "AWS_SECRET_ACCESS_KEY" }),
+    sessionToken: SecretSourceShape.optional(),
+  }),
+  z.strictObject({
+    kind: z.literal("archive"),
+    url: CodeAddress,
+    username: z.string().min(1).optional(),
+    password: SecretSourceShape.optional(),
+    token: SecretSourceShape.optional(),
   }),
   z.strictObject({
     kind: z.literal("git"),

@@ -92,6 +92,22 @@ test("everything configured but missing is reported at once", async () => {
   ]);
 });
 
+test("a login of a code registry that others on the network can read is warned of", async () => {
+  const password = { env: "NAME" };
+  const oci = { kind: "oci", username: "me", password } as const;
+  const registries = {
+    open: { ...oci, url: "http://registry.internal/flows" },
+    here: { ...oci, url: "http://127.0.0.1:5000/flows" },
+    closed: { ...oci, url: "https://registry.internal/flows" },
+    anonymous: { kind: "archive", url: "http://files.internal/flows" },
+  } as const;
+  const store = { root: pathToFileURL(join(testEnv.dir, "store")).href, s3: null };
+  const rest = { ...LOCAL, secrets: {}, stores: {}, environment: {} };
+  expect(await startWarnings({ ...rest, registries, store })).toEqual([
+    expect.stringMatching(/registry "open" is not encrypted.*https:/),
+  ]);
+});
+
 test("what exists causes no warning, nor a store that will be made", async () => {
   const root = pathToFileURL(join(testEnv.dir, "later", "store")).href;
   const registries = { here: { kind: "oci-layout", path: testEnv.dir } } as const;

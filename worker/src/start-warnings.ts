@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { secretWarning } from "@towpath/contract";
 import { resolveStore } from "./attempts/store-access.ts";
 import type { WorkerConfig } from "./config.ts";
+import { secretsOf } from "./registry-secrets.ts";
 import { readSecret, SecretUnavailable } from "./secrets/index.ts";
 
 /**
@@ -63,9 +64,21 @@ async function secretWarnings(config: Pick<WorkerConfig, "secrets" | "environmen
   return found.filter((warning) => warning !== null);
 }
 
+/** Whether others on the network can read the login of a registry. A signature of S3 does not contain its secret. */
+function isReadable(registry: WorkerConfig["registries"][string]): boolean {
+  if (registry.kind === "oci-layout" || registry.kind === "s3" || secretsOf(registry).length === 0)
+    return false;
+  const { protocol, hostname } = new URL(registry.url);
+  return protocol === "http:" && !LOOPBACK.test(hostname);
+}
+
 async function registryWarnings(config: Pick<WorkerConfig, "registries" | "environment">): Promise<string[]> {
   const warnings: string[] = [];
   for (const [name, registry] of Object.entries(config.registries)) {
+    if (isReadable(registry))
+      warnings.push(
+        `The code registry "${name}" is not encrypted: others on the network can read its login. Use its https:// address.`,
+      );
     if (registry.kind !== "oci-layout") continue;
     const fault = await access(registry.path, constants.R_OK | constants.X_OK).then(
       () => null,

@@ -1,4 +1,12 @@
-import { CodeAddress, CodePath, Name, OciAddress, parseDuration, type TimingInput } from "@towpath/contract";
+import {
+  BucketAddress,
+  CodeAddress,
+  CodePath,
+  Name,
+  OciAddress,
+  parseDuration,
+  type TimingInput,
+} from "@towpath/contract";
 import { z } from "zod";
 import { checkOptions, type Deployment } from "./deployments/deployment.ts";
 import type { Registry } from "./deployments/registry.ts";
@@ -21,6 +29,8 @@ export {
   settingsOf,
 } from "./deployments/deployment.ts";
 export {
+  type ArchiveRegistry,
+  archive,
   type GitRegistry,
   git,
   type OciLayoutRegistry,
@@ -29,6 +39,8 @@ export {
   ociLayout,
   type PasswordSource,
   type Registry,
+  type S3Registry,
+  s3,
 } from "./deployments/registry.ts";
 export { InvalidDefinition } from "./problem.ts";
 export { declaredCompute, declaredLimits } from "./remote/declared.ts";
@@ -112,7 +124,7 @@ export interface ProjectConfig {
   readonly project: string;
   /** The pool of deployments that name none. */
   readonly pool: string;
-  /** Where `towpath deploy` pushes the code: `oci(…)`, `git(…)` or `ociLayout(…)`. */
+  /** Where `towpath deploy` pushes the code: `oci(…)`, `s3(…)`, `archive(…)`, `git(…)` or `ociLayout(…)`. */
   readonly registry: Registry;
   /** The store of the runs' values, by its name in the workers' own configuration. @default the workers' default */
   readonly store?: string;
@@ -155,6 +167,25 @@ const AnyRegistry = z.discriminatedUnion("kind", [
     username: z.string().min(1).optional(),
     password: Password.optional(),
     tokenUrl: CodeAddress.optional(),
+  }),
+  z.strictObject({
+    kind: z.literal("s3"),
+    name: Name,
+    url: BucketAddress,
+    endpoint: CodeAddress.optional(),
+    region: z.string().min(1).optional(),
+    accessKeyId: Password.optional(),
+    secretAccessKey: Password.optional(),
+    sessionToken: Password.optional(),
+  }),
+  z.strictObject({
+    kind: z.literal("archive"),
+    name: Name,
+    url: CodeAddress,
+    username: z.string().min(1).optional(),
+    password: Password.optional(),
+    token: Password.optional(),
+    push: z.boolean().optional(),
   }),
   z.strictObject({
     kind: z.literal("git"),

@@ -13,6 +13,24 @@ export type CodeSource =
       readonly tokenUrl?: string | undefined;
     }
   | {
+      readonly kind: "s3";
+      /** `s3://bucket/prefix`. */
+      readonly url: string;
+      readonly endpoint?: string | undefined;
+      readonly region?: string | undefined;
+      readonly accessKeyId: string;
+      readonly secretAccessKey: string;
+      readonly sessionToken?: string | undefined;
+    }
+  | {
+      readonly kind: "archive";
+      /** The folder of the archives on a web server, without credentials. */
+      readonly url: string;
+      readonly username?: string | undefined;
+      readonly password?: string | undefined;
+      readonly token?: string | undefined;
+    }
+  | {
       readonly kind: "git";
       /** `https://`, `http://` or `file://`, without credentials. */
       readonly url: string;
@@ -25,7 +43,7 @@ export type CodeSource =
 /** Which code: a digest from a verified spec, and a registry of the worker's configuration. */
 export interface CodeRequest {
   readonly source: CodeSource;
-  /** `sha256:` and 64 hex digits of an OCI manifest, or the 40 or 64 hex digits of a git commit. Lower case. */
+  /** `sha256:` and 64 hex digits of an OCI manifest or an archive, or the 40 or 64 hex digits of a git commit. Lower case. */
   readonly digest: string;
 }
 
@@ -42,7 +60,7 @@ export function parseDigest(request: CodeRequest): string {
     if (hex) return hex;
     throw new CodeError(
       "bad-ref",
-      "Code in an OCI registry is named by sha256: and 64 lower-case hex digits.",
+      "Code in this kind of registry is named by sha256: and 64 lower-case hex digits.",
     );
   }
   if (GIT_COMMIT.test(request.digest)) return request.digest;

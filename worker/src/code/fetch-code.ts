@@ -1,3 +1,4 @@
+import { fetchArchive } from "./archive-registry.ts";
 import { bringTree, type FetchedCode } from "./bring-tree.ts";
 import type { CodeCache } from "./code-cache.ts";
 import { type CodeRequest, cacheKey, parseDigest } from "./code-request.ts";
@@ -28,6 +29,9 @@ async function fetchFrom(cache: CodeCache, request: CodeRequest, target: FetchTa
       return await fetchFromLayout(target, { layoutDir: source.path, hex });
     case "oci":
       return await fetchFromOci(target, { source, digest, environment });
+    case "s3":
+    case "archive":
+      return await fetchArchive(target, { source, hex, environment });
     case "git":
       return await fetchFromGit(target, { source, commit: hex, git: cache.git });
   }

@@ -240,7 +240,7 @@ function gitUrl(root: string, url: string): string {
 function registryOf(root: string, args: { config: ProjectConfig; folder: StateFolder }): Registry {
   const { registry } = args.config;
   if (registry.kind === "git") return { ...registry, url: gitUrl(root, registry.url) };
-  if (registry.kind === "oci") return registry;
+  if (registry.kind !== "oci-layout") return registry;
   return { ...registry, path: layoutPath(root, { path: registry.path, folder: args.folder }) };
 }
 

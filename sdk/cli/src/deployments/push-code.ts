@@ -1,11 +1,12 @@
 import type { PushedCode } from "towpath/deploy";
+import { archiveDigest, pushToS3, pushToWebServer } from "./archive-push.ts";
 import type { CodeTree } from "./code-tree.ts";
 import { pushToGit, withoutPassword } from "./git.ts";
 import { imageOf, pushToLayout } from "./oci-layout.ts";
 import { pushToOci } from "./oci-push.ts";
-import type { Project } from "./project.ts";
+import type { Project, Registry } from "./project.ts";
 import type { Pushed } from "./pushed.ts";
-import { loginOf } from "./registry-login.ts";
+import { loggedIn, loginOf, s3Access } from "./registry-login.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -24,16 +25,37 @@ export async function pushCode(
 }
 
 async function pushTo(
-  { registry, name }: Project,
+  { registry, name, root }: Project,
   { tree, environment, dryRun }: { tree: CodeTree; environment: Environment; dryRun: boolean },
 ): Promise<Pushed> {
   if (registry.kind === "git") {
     const login = await loginOf(registry, environment);
     return await pushToGit(tree, { url: registry.url, login, project: name, environment, dryRun });
   }
-  if (dryRun) return { digest: (await imageOf(tree)).digest, isNew: true };
-  if (registry.kind === "oci-layout") return await pushToLayout(tree, { path: registry.path, project: name });
-  const { url, tokenUrl } = registry;
-  const access = { url, tokenUrl, ...(await loginOf(registry, environment)) };
-  return await pushToOci(tree, { access, project: name, environment });
+  if (dryRun) return { digest: await digestOf(registry, tree), isNew: true };
+  switch (registry.kind) {
+    case "oci-layout":
+      return await pushToLayout(tree, { path: registry.path, project: name });
+    case "oci":
+      return await pushToOci(tree, {
+        access: await loggedIn(registry, environment),
+        project: name,
+        environment,
+      });
+    case "s3":
+      return await pushToS3(tree, { access: s3Access(await loggedIn(registry, environment)), environment });
+    case "archive": {
+      const { push = false } = registry;
+      return await pushToWebServer(tree, {
+        access: await loggedIn(registry, environment),
+        environment,
+        push,
+        root,
+      });
+    }
+  }
+}
+
+async function digestOf({ kind }: Registry, tree: CodeTree): Promise<string> {
+  return kind === "s3" || kind === "archive" ? await archiveDigest(tree) : (await imageOf(tree)).digest;
 }

@@ -6,7 +6,7 @@ import { findConfig } from "../deployments/python/config-file.ts";
 import { describePython } from "../deployments/python/describe.ts";
 import { pythonFor } from "../deployments/python/python-for.ts";
 import { findLacks, type ReadyGround } from "../deployments/readiness.ts";
-import { loginOf } from "../deployments/registry-login.ts";
+import { loggedIn, loginOf } from "../deployments/registry-login.ts";
 import { remoteTasksOf } from "../deployments/spec.ts";
 import { nameUses } from "../deployments/tasks/name-uses.ts";
 import { readOutlines } from "../deployments/tasks/outlines.ts";
@@ -17,7 +17,7 @@ import type { StateFolder } from "../kernel/state-folder.ts";
 import { findPool, misfits } from "../pools/find.ts";
 import { VERSION } from "../version.ts";
 import { gitFault } from "./ask-git.ts";
-import { ociTrouble } from "./ask-registry.ts";
+import { registryTroubleOf } from "./ask-registry.ts";
 import { bad, type Check, checkFolder, good } from "./checks.ts";
 import { checkOneStore, UNNAMED_STORE } from "./one-store.ts";
 import { printed } from "./worker-python.ts";
@@ -175,14 +175,23 @@ async function checkProjectPools(
 async function checkRegistry(invocation: Invocation, registry: Registry): Promise<Check> {
   if (registry.kind === "oci-layout") return checkFolder(TITLE, registry.path);
   const { environment } = invocation.config;
-  const login = await loginOf(registry, environment).catch((error: unknown) => toFailure(error));
-  if (login !== undefined && "next" in login) return bad(TITLE, login.message, login.next.join("; "));
-  if (registry.kind === "oci") {
-    const { url, tokenUrl } = registry;
-    const trouble = await ociTrouble({ access: { url, tokenUrl, ...login }, environment, push: true });
-    return trouble === null ? good(TITLE, url) : bad(TITLE, trouble.what, trouble.fix);
+  try {
+    if (registry.kind === "git") return await checkGitRegistry(invocation, registry);
+    const asked = await loggedIn(registry, environment);
+    const trouble = await registryTroubleOf(asked, { environment, push: true });
+    return trouble === null ? good(TITLE, registry.url) : bad(TITLE, trouble.what, trouble.fix);
+  } catch (error) {
+    const failure = toFailure(error);
+    return bad(TITLE, failure.message, failure.next.join("; "));
   }
-  const fault = await gitFault({ url: registry.url, login, cwd: invocation.cwd, environment });
+}
+
+async function checkGitRegistry(
+  { config: { environment }, cwd }: Invocation,
+  registry: Extract<Registry, { kind: "git" }>,
+): Promise<Check> {
+  const login = await loginOf(registry, environment);
+  const fault = await gitFault({ url: registry.url, login, cwd, environment });
   return fault === null
     ? good(TITLE, withoutPassword(registry.url))
     : bad(

@@ -2,9 +2,10 @@ import { access, constants } from "node:fs/promises";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { createClient } from "@towpath/client";
-import { CodeAddress, OciAddress } from "@towpath/contract";
+import { BucketAddress, CodeAddress, OciAddress } from "@towpath/contract";
 import { z } from "zod";
 import { withoutPassword } from "../deployments/git.ts";
+import { readSecretsOf, withDefaultCredentials } from "../deployments/registry-login.ts";
 import { Failure, toFailure } from "../failure.ts";
 import { readJsonFile } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -19,7 +20,7 @@ import {
   secretValue,
 } from "../worker/secret-values.ts";
 import { gitFault } from "./ask-git.ts";
-import { ociTrouble } from "./ask-registry.ts";
+import { registryTroubleOf } from "./ask-registry.ts";
 import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
 import { checkStores } from "./stores.ts";
 import { checkPython, WorkerPython } from "./worker-python.ts";
@@ -32,6 +33,22 @@ const Registry = z.union([
     username: z.string().optional(),
     password: SecretSource.optional(),
     tokenUrl: CodeAddress.optional(),
+  }),
+  z.looseObject({
+    kind: z.literal("s3"),
+    url: BucketAddress,
+    endpoint: CodeAddress.optional(),
+    region: z.string().optional(),
+    accessKeyId: SecretSource.optional(),
+    secretAccessKey: SecretSource.optional(),
+    sessionToken: SecretSource.optional(),
+  }),
+  z.looseObject({
+    kind: z.literal("archive"),
+    url: CodeAddress,
+    username: z.string().optional(),
+    password: SecretSource.optional(),
+    token: SecretSource.optional(),
   }),
   z.looseObject({
     kind: z.literal("git"),
@@ -214,24 +231,37 @@ async function checkGitRegistry(
     : bad(title, fault.what, fault.fix ?? fix);
 }
 
-async function checkOciRegistry(
+/** A secret of a registry cannot be read. */
+class Unread extends Error {}
+
+async function checkWebRegistry(
   args: Looked,
-  { title, registry }: { title: string; registry: Extract<Registry, { kind: "oci" }> },
+  { title, registry }: { title: string; registry: Exclude<Registry, { kind: "oci-layout" | "git" }> },
 ): Promise<Check> {
-  const { url, username, tokenUrl, password: source } = registry;
-  const { password, fault } = await passwordOf(args, source);
-  if (fault !== null) return bad(title, fault, "set it there");
   const { environment } = args.invocation.config;
-  const access = { url, username, tokenUrl, ...(password && { password }) };
-  const trouble = await ociTrouble({ access, environment, push: false });
-  const shown = username === undefined && source === undefined ? url : `${url}, with its login`;
-  return trouble === null ? good(title, shown) : bad(title, trouble.what, trouble.fix);
+  let hasLogin = "username" in registry && registry.username !== undefined;
+  const read = async (source: SecretSource, field: string) => {
+    hasLogin = true;
+    const found = await secretValue(args.secrets, source);
+    if ("value" in found) return found.value;
+    const place = secretPlace(args.secrets, source);
+    throw new Unread(`its ${field} cannot be read from ${place}${whyNone(source, found)}`);
+  };
+  try {
+    const asked = await readSecretsOf(withDefaultCredentials(registry, environment), read);
+    const trouble = await registryTroubleOf(asked, { environment, push: false });
+    if (trouble !== null) return bad(title, trouble.what, trouble.fix);
+    return good(title, hasLogin ? `${registry.url}, with its login` : registry.url);
+  } catch (error) {
+    if (error instanceof Unread) return bad(title, error.message, "set it there");
+    throw error;
+  }
 }
 
 async function checkRegistry(args: Looked, name: string, registry: Registry): Promise<Check> {
   const title = `registry ${name}`;
   if (registry.kind === "git") return checkGitRegistry(args, { title, registry });
-  if (registry.kind === "oci") return checkOciRegistry(args, { title, registry });
+  if (registry.kind !== "oci-layout") return checkWebRegistry(args, { title, registry });
   const path = args.at(registry.path);
   const fault = await folderFault(path);
   return fault === null ? good(title, path) : bad(title, fault.what, fault.fix);

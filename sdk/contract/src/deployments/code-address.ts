@@ -20,3 +20,12 @@ export const OciAddress = CodeAddress.refine(
   (text) => !URL.canParse(text) || REPOSITORY.test(new URL(text).pathname.replace(/^\/|\/$/g, "")),
   "must end with the repository's name in lower case, as in https://registry.internal/data/flows",
 );
+
+/** A prefix in a bucket, `s3://bucket/prefix`. */
+export const BucketAddress = z
+  .string()
+  .max(ADDRESS_CHARS_MAX)
+  .regex(
+    /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#\p{Cc}]*)?$/u,
+    "must be s3://bucket/prefix, with the bucket's name in lower case",
+  );

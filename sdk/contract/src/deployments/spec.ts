@@ -34,6 +34,8 @@ const CommitLink = z
 
 const ManifestDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/, "a sha256 digest of the image manifest");
 
+const ArchiveDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/, "a sha256 digest of the archive");
+
 /**
  * Where a version's code is, pinned by digest. `registry` is a name that the worker's configuration maps to an address. So
  * the control plane learns no address but the optional `link`, and a worker runs code only from registries that it
@@ -42,6 +44,8 @@ const ManifestDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/, "a sha256 diges
 export const CodePin = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("oci-layout"), registry: Name, digest: ManifestDigest }),
   z.object({ kind: z.literal("oci"), registry: Name, digest: ManifestDigest }),
+  z.object({ kind: z.literal("s3"), registry: Name, digest: ArchiveDigest }),
+  z.object({ kind: z.literal("archive"), registry: Name, digest: ArchiveDigest }),
   z.object({
     kind: z.literal("git"),
     registry: Name,

@@ -23,6 +23,34 @@ export interface OciRegistry {
   readonly tokenUrl?: string | undefined;
 }
 
+/** Archives below a prefix in a bucket, in AWS or in any store that speaks S3. */
+export interface S3Registry {
+  readonly kind: "s3";
+  /** What workers' own configuration calls it. */
+  readonly name: string;
+  /** `s3://bucket/prefix`. */
+  readonly url: string;
+  readonly endpoint?: string | undefined;
+  readonly region?: string | undefined;
+  readonly accessKeyId?: PasswordSource | undefined;
+  readonly secretAccessKey?: PasswordSource | undefined;
+  readonly sessionToken?: PasswordSource | undefined;
+}
+
+/** Archives in a folder of a web server. */
+export interface ArchiveRegistry {
+  readonly kind: "archive";
+  /** What workers' own configuration calls it. */
+  readonly name: string;
+  /** The folder's address. An archive is `DIGEST.tar.gz` in it. */
+  readonly url: string;
+  readonly username?: string | undefined;
+  readonly password?: PasswordSource | undefined;
+  readonly token?: PasswordSource | undefined;
+  /** Whether deploying uploads archives with PUT. */
+  readonly push?: boolean | undefined;
+}
+
 /** A git repository. Deploying pushes a commit to its own branch there, and the spec pins the commit. */
 export interface GitRegistry {
   readonly kind: "git";
@@ -37,7 +65,7 @@ export interface GitRegistry {
 }
 
 /** The customer's code registry. The control plane learns its name, and only what `link` reveals of its address. */
-export type Registry = OciLayoutRegistry | OciRegistry | GitRegistry;
+export type Registry = OciLayoutRegistry | OciRegistry | S3Registry | ArchiveRegistry | GitRegistry;
 
 /** Code in a folder in OCI image layout, relative to the project's root. */
 export function ociLayout(
@@ -67,6 +95,51 @@ export function oci(
   } = {},
 ): OciRegistry {
   return { kind: "oci", url, ...options, name: options.name ?? "code" };
+}
+
+/**
+ * Code as archives in a bucket, in AWS or in any store that speaks S3.
+ * @param url `s3://bucket/prefix`.
+ */
+export function s3(
+  url: string,
+  options: {
+    /** What workers' configuration calls it. @default "code" */
+    name?: string;
+    /** The address of a store outside AWS. */
+    endpoint?: string;
+    /** @default the variable `AWS_REGION`, or `us-east-1` */
+    region?: string;
+    /** @default the variable `AWS_ACCESS_KEY_ID` */
+    accessKeyId?: PasswordSource;
+    /** @default the variable `AWS_SECRET_ACCESS_KEY` */
+    secretAccessKey?: PasswordSource;
+    /** @default the variable `AWS_SESSION_TOKEN`, if it is set */
+    sessionToken?: PasswordSource;
+  } = {},
+): S3Registry {
+  return { kind: "s3", url, ...options, name: options.name ?? "code" };
+}
+
+/**
+ * Code as archives in a folder of a web server. A deploy uploads an archive with PUT, or checks that somebody has uploaded it.
+ * @param url The folder's address, such as `https://files.internal/flows`.
+ */
+export function archive(
+  url: string,
+  options: {
+    /** What workers' configuration calls it. @default "code" */
+    name?: string;
+    /** For basic authentication, with `password`. */
+    username?: string;
+    password?: PasswordSource;
+    /** A token that is sent as `Bearer`, in place of a password. */
+    token?: PasswordSource;
+    /** Whether a deploy uploads archives with PUT. @default false */
+    push?: boolean;
+  } = {},
+): ArchiveRegistry {
+  return { kind: "archive", url, ...options, name: options.name ?? "code" };
 }
 
 /** Code in a git repository, over any transport that git knows. */

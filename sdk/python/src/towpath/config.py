@@ -36,6 +36,7 @@ __all__ = [
     "DeploymentOptions",
     "InvalidDefinition",
     "Project",
+    "archive",
     "command",
     "cron",
     "deployment",
@@ -46,6 +47,7 @@ __all__ = [
     "oci_layout",
     "project",
     "rrule",
+    "s3",
     "stage",
 ]
 
@@ -216,6 +218,60 @@ def oci(
     return {"oci": url, "name": name, **{key: value for key, value in optional.items() if value is not None}}
 
 
+def s3(
+    url: str,
+    *,
+    name: str = "code",
+    endpoint: str | None = None,
+    region: str | None = None,
+    access_key_id: Mapping[str, str] | None = None,
+    secret_access_key: Mapping[str, str] | None = None,
+    session_token: Mapping[str, str] | None = None,
+) -> Data:
+    """Code as archives in a bucket, in AWS or in any store that speaks S3.
+
+    Args:
+        url: "s3://bucket/prefix".
+        name: what workers' configuration calls it.
+        endpoint: the address of a store outside AWS.
+        region: Default: the variable `AWS_REGION`, or `us-east-1`.
+        access_key_id: {"env": VARIABLE} or {"file": PATH}. Default: the variable `AWS_ACCESS_KEY_ID`.
+        secret_access_key: Default: the variable `AWS_SECRET_ACCESS_KEY`.
+        session_token: Default: the variable `AWS_SESSION_TOKEN`, if it is set.
+    """
+    optional = {
+        "endpoint": endpoint,
+        "region": region,
+        "access_key_id": access_key_id,
+        "secret_access_key": secret_access_key,
+        "session_token": session_token,
+    }
+    return {"s3": url, "name": name, **{key: value for key, value in optional.items() if value is not None}}
+
+
+def archive(
+    url: str,
+    *,
+    name: str = "code",
+    username: str | None = None,
+    password: Mapping[str, str] | None = None,
+    token: Mapping[str, str] | None = None,
+    push: bool | None = None,
+) -> Data:
+    """Code as archives in a folder of a web server. A deploy uploads an archive, or checks that somebody has uploaded it.
+
+    Args:
+        url: the folder's address, such as "https://files.internal/flows".
+        name: what workers' configuration calls it.
+        username: for basic authentication, with `password`.
+        password: {"env": VARIABLE} or {"file": PATH}.
+        token: a token that is sent as `Bearer`, in place of a password.
+        push: whether a deploy uploads archives with PUT. Default: false.
+    """
+    optional = {"username": username, "password": password, "token": token, "push": push}
+    return {"archive": url, "name": name, **{key: value for key, value in optional.items() if value is not None}}
+
+
 def locked(
     lock: str,
     *,
@@ -305,7 +361,7 @@ def project(
     Args:
         name: the name under which code is pushed: lower-case letters, digits, - and _, at most 63.
         pool: the pool of deployments that name none.
-        registry: where the code is pushed: `oci(...)`, `git(...)` or `oci_layout(...)`.
+        registry: where the code is pushed: `oci(...)`, `s3(...)`, `archive(...)`, `git(...)` or `oci_layout(...)`.
         deployments: what to register: `[deployment(flow, ...)]`.
         store: the store of the runs' values, by its name in the workers' configuration.
         files: patterns of the files to push. Default: all that git does not ignore.

@@ -22,6 +22,8 @@ const DIGEST_WORDS: Record<DeploymentVersion["code"]["kind"], string> = {
   git: "Commit",
   "oci-layout": "Digest of the image",
   oci: "Digest of the image",
+  s3: "Digest of the archive",
+  archive: "Digest of the archive",
 };
 
 function RunLink({ runId }: { runId: string }) {

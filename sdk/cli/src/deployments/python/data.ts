@@ -187,6 +187,13 @@ function deploymentOf(name: string, value: unknown, source: Source): Deployment 
 const REGISTRIES = {
   oci_layout: { kind: "oci-layout", field: "path", name: "local", more: [] },
   oci: { kind: "oci", field: "url", name: "code", more: ["username", "password", "token_url"] },
+  s3: {
+    kind: "s3",
+    field: "url",
+    name: "code",
+    more: ["endpoint", "region", "access_key_id", "secret_access_key", "session_token"],
+  },
+  archive: { kind: "archive", field: "url", name: "code", more: ["username", "password", "token", "push"] },
   git: { kind: "git", field: "url", name: "code", more: ["username", "password", "link"] },
 } as const;
 

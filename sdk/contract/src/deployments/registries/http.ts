@@ -11,6 +11,8 @@ export interface RegistryCall {
   readonly body?: Uint8Array;
   /** The value of `Authorization`. It is sent only to the registry's own origin. */
   readonly authorization?: string | null;
+  /** More headers that are sent only to the registry's own origin, such as those of a signature. */
+  readonly ownHeaders?: Readonly<Record<string, string>>;
 }
 
 /** An answer. The body is not decompressed. Its reader sets the limit on its bytes. */
@@ -137,6 +139,7 @@ async function exchange(
     // The digest is that of the bytes as they are stored.
     "accept-encoding": "identity",
     ...call.headers,
+    ...(isOwn && call.ownHeaders),
     ...(authorization !== null && isOwn && { authorization }),
   };
   try {
