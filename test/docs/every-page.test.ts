@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { towpath } from "@towpath/cli/commands";
 import { expect, test } from "vitest";
 import { Settings } from "../../worker/src/settings.ts";
+import { DEFAULT_UIDS } from "../../worker/src/walls/index.ts";
 import { blocksOf } from "./blocks.ts";
 import { wordsOf } from "./run-page.ts";
 
@@ -114,6 +115,17 @@ test("docs/how-to/external-postgres.md gives the same defaults as the reference"
     const told = reference.filter((line) => names.some((name) => line.startsWith(`| \`${name}\` |`))).join();
     for (const code of codeOf(row.split("|").at(-2) ?? "")) expect(told, row).toContain(code);
   }
+});
+
+test("docs/how-to/isolate-runs.md: its setting is valid, and its table has every value", () => {
+  const page = read("docs/how-to/isolate-runs.md");
+  const [json] = blocksOf(page).filter(({ language }) => language === "json");
+  const { runAs } = JSON.parse(json?.text ?? "");
+  expect(Settings.shape.runAs.parse(runAs)).toEqual({ uids: DEFAULT_UIDS });
+  const values = rowsOf("docs/how-to/isolate-runs.md", "value").flatMap(({ names }) => names);
+  expect(values.length).toBeGreaterThan(4);
+  for (const value of values)
+    Settings.shape.runAs.parse(JSON.parse(value.replace("FIRST-LAST", "200000-200999")));
 });
 
 test("docs/how-to/worker-in-a-private-network.md: its configuration is valid, and its table has the right settings", () => {

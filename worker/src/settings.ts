@@ -3,6 +3,7 @@ import { BucketAddress, CodeAddress, DurationMs, LIMITS, Name, OciAddress } from
 import { z } from "zod";
 import { ComputeShape } from "./compute/index.ts";
 import { SecretSourceShape, VaultShape } from "./secrets/shapes.ts";
+import { DEFAULT_UIDS, rangeOf } from "./walls/run-as.ts";
 
 /** Where code may be fetched from. */
 export const RegistryShape = z.discriminatedUnion("kind", [
@@ -82,6 +83,20 @@ export const StoreShape = z.strictObject({
 
 /** The smallest limit on a lane of the journal, bytes. */
 const JOURNAL_BYTES_MIN = 4 * 1024;
+
+/** What attempts run as. */
+export const RunAsShape = z.union(
+  [
+    z.enum(["auto", "users", "worker"]),
+    z.literal(false),
+    z.strictObject({
+      uids: z.string().refine((text) => rangeOf(text) !== null, {
+        message: 'a range of user ids, such as "200000-200999", from 10000 to 2147483646',
+      }),
+    }),
+  ],
+  { error: 'write "auto", "users", "worker", or {"uids": "FIRST-LAST"}' },
+);
 
 const NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
@@ -180,6 +195,9 @@ export const Settings = z.strictObject({
     .describe(
       'Python for flows. `interpreters` are paths by name, such as `{"conda": "/opt/conda/bin/python"}`; `default` is for flows that name none, else the one that `TOWPATH_PYTHON` names, else `python3` of the PATH. `indexes` are package indexes by name, each `{"url": URL}`, with `username` and `password` if needed, or `{"folder": PATH}` with wheels; the worker contacts no other. `default` is for locks that name none. Above `environmentBytes` (default: 20 GiB) the worker removes the environments that were not used for the longest time.',
     ),
+  runAs: RunAsShape.default("auto").describe(
+    `The user that each run has on this machine. \`"users"\`: a user of its own for each attempt, from \`{"uids": "FIRST-LAST"}\` or else ${DEFAULT_UIDS}; the worker must be root, and starts only if that works. \`"worker"\`: the worker's user, so all runs of this worker can read what the worker can. \`"auto"\`: users if the worker is root and the machine allows it, else the worker's user with a warning.`,
+  ),
   envAllow: z
     .array(z.string().regex(NAME_PATTERN))
     .max(256)

@@ -35,6 +35,7 @@ import {
   startReporting,
   startTending,
 } from "./protocol/index.ts";
+import { raiseWalls } from "./raise-walls.ts";
 import { LiveSecrets, readWorkerKey, SecretUnavailable, watchSecrets } from "./secrets/index.ts";
 import { removeIfAny } from "./state/atomic-file.ts";
 import { DatabaseWatch } from "./state/database-watch.ts";
@@ -42,6 +43,7 @@ import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
 import { Keyrings } from "./store/keyrings.ts";
 import { importTrustedKeys, openFloors, type Trust } from "./trust/index.ts";
 import { VERSION } from "./version.ts";
+import { removeUnfollowed, type Walls } from "./walls/index.ts";
 
 /** How long a worker that stops waits for the last acknowledgements, milliseconds. */
 const LAST_REPORT_MS = 5_000;
@@ -128,6 +130,7 @@ interface Parts {
   readonly connection: Connection;
   readonly attempts: Attempts;
   readonly runners: RunnerPool;
+  readonly walls: Walls;
   readonly preallocation: Preallocation;
   readonly jobs: Jobs;
   readonly pollers: Pollers;
@@ -144,7 +147,8 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const clock = deps.clock ?? wallClock;
   const bootClock = deps.bootClock ?? bootTimeClock();
   const paths = statePaths(config.stateDir);
-  await makeFolders(paths);
+  const walls = await raiseWalls(config, { log, paths });
+  await makeFolders(paths, walls);
   const identity = await openIdentity(paths.identity, () => uuidv7(clock.nowMs()));
   const trust = await openTrust(config, { floors: paths.floors, clock });
   const reserve = await openReserve({ path: paths.reserve });
@@ -210,7 +214,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   });
   const environment = allowedEnvironment(config.environment, config.envAllow);
   const runners = createRunnerPool(
-    { clock, log, runnersDir: paths.runners, compileCacheDir: paths.compileCache, environment },
+    { clock, log, runnersDir: paths.runners, compileCacheDir: paths.compileCache, environment, walls },
     { warm: config.warm, loadAhead: config.loadAhead },
   );
   late.runners = runners;
@@ -227,6 +231,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
       cache,
       environments,
       runners,
+      walls,
       preallocation,
       oom: watchOom(),
       reserve,
@@ -268,6 +273,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     connection,
     attempts,
     runners,
+    walls,
     preallocation,
     identity,
     loops,
@@ -304,9 +310,10 @@ async function stockOfMachine(config: WorkerConfig, deps: WorkerDeps) {
   return stock;
 }
 
-async function makeFolders(paths: StatePaths): Promise<void> {
+async function makeFolders(paths: StatePaths, { users }: Walls): Promise<void> {
   // The runners of an earlier process of this worker have ended with it.
-  for (const dir of [paths.runners, paths.preallocation]) await removeIfAny(dir);
+  for (const dir of [paths.runners, paths.preallocation])
+    await (users === null ? removeIfAny(dir) : removeUnfollowed(dir));
   for (const dir of [paths.attempts, paths.journals, paths.runners, paths.preallocation, paths.compileCache])
     await mkdir(dir, { recursive: true, mode: 0o700 });
 }
@@ -345,6 +352,7 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
     await parts.secretWatch.stop();
     await parts.runners.close();
     await parts.preallocation.close();
+    await parts.walls.users?.close();
     await signOff(parts);
     await parts.connection.close();
     await parts.release();

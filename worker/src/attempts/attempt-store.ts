@@ -23,6 +23,7 @@ import {
   StateError,
   writeFileAtomic,
 } from "../state/atomic-file.ts";
+import { type AttemptUser, removeUnfollowed } from "../walls/index.ts";
 import {
   CLAIM_FILES,
   type ClaimPaths,
@@ -34,6 +35,7 @@ import {
 } from "./paths.ts";
 import { PHASES } from "./phases.ts";
 import { type Preallocation, placeFolder } from "./preallocation.ts";
+import { isOwnFile, letEnter, letEnterSocketFolder, letRead } from "./user-folder.ts";
 
 const STOP_NAMES = Object.keys(STOPS) as [StopReason, ...StopReason[]];
 const OWNER_ONLY = { mode: 0o600 } as const;
@@ -56,6 +58,11 @@ export const StoredAttempt = z.object({
     .object({ pid: z.int(), start: z.string(), mark: z.string() })
     .nullable()
     .describe("The runner: pid, kernel start time, and the variable that marks its child processes."),
+  user: z
+    .object({ uid: z.int().positive() })
+    .nullable()
+    .default(null)
+    .describe("The user that its processes run as. Null: the worker's."),
   launchedAtMs: z.number().nullable().describe("On the boot-time clock. A process never outlives its boot."),
   stop: z.enum(STOP_NAMES).nullable(),
   declined: z
@@ -107,7 +114,13 @@ export interface AttemptStore {
   /** Replaces what is stored. Calls are carried out in order, so the last state stays. */
   save(attempt: StoredAttempt): Promise<void>;
   /** Adds what only a launch needs: the parameters, and the output files of the runner in `runnerDir`. */
-  fill(args: { parameters: Assignment["parameters"]; runnerDir: string }): Promise<void>;
+  fill(args: {
+    parameters: Assignment["parameters"];
+    runnerDir: string;
+    user: StoredAttempt["user"];
+  }): Promise<void>;
+  /** Gives the claim's folder to another user, whose processes can then use it. */
+  giveTo(user: Pick<AttemptUser, "uid">, socket: string): Promise<void>;
   /** Moves the output files of a runner into the claim's folder. */
   takeOutput(runnerDir: string): Promise<void>;
   /** The token in a folder that an earlier process of this worker made. Makes the socket's folder again. @throws StateError */
@@ -115,9 +128,9 @@ export interface AttemptStore {
   /** Whether the runner has taken its task. */
   isTaken(): boolean;
   /** The ends for which the flow has a hook. */
-  hooks(): Promise<readonly string[]>;
+  hooks(user: StoredAttempt["user"]): Promise<readonly string[]>;
   /** How the command ended; null if it was not written down. */
-  commandExit(): Promise<CommandExit | null>;
+  commandExit(user: StoredAttempt["user"]): Promise<CommandExit | null>;
   /** Removes the folder, after the last write. */
   remove(stored: StoredAttempt | null): Promise<void>;
 }
@@ -141,13 +154,21 @@ export function openStore(deps: StoreDeps, fence: Pick<Fence, "attemptId" | "epo
     const streams = ["stdout", "stderr"] as const;
     await Promise.all(streams.map((stream) => rename(join(runnerDir, stream), files[stream])));
   };
+  const giveFolder = async (dir: string, args: { user: { uid: number }; socket: string }) => {
+    await letEnter(dir, args.user);
+    const { socket, user } = args;
+    if (dirname(socket) !== files.dir) await letEnterSocketFolder(dirname(socket), user);
+  };
+  const giveTo: AttemptStore["giveTo"] = (user, socket) => giveFolder(files.dir, { user, socket });
   return {
     files,
     takeOutput,
+    giveTo,
     async create(attempt) {
       const [folder, socket] = await Promise.all([deps.preallocation.folder(), socketPath(files.dir)]);
       const stored = { ...attempt, socket };
       try {
+        if (attempt.user !== null) await giveFolder(folder.dir, { user: attempt.user, socket });
         await inTurn(() => placeFolder(folder, { to: files.dir, text: JSON.stringify(stored) }));
       } catch (error) {
         await removeSocketFolder(socket);
@@ -156,21 +177,23 @@ export function openStore(deps: StoreDeps, fence: Pick<Fence, "attemptId" | "epo
       return { stored, token: folder.token };
     },
     save: (attempt) => inTurn(() => writeStored(files.file, attempt)),
-    async fill({ parameters, runnerDir }) {
+    async fill({ parameters, runnerDir, user }) {
       const text = JSON.stringify(parameters);
       await Promise.all([writeFile(files.parametersFile, text, OWNER_ONLY), takeOutput(runnerDir)]);
+      if (user !== null) await letRead(files.parametersFile, user);
     },
-    async reopen({ socket }) {
+    async reopen({ socket, user }) {
       const token = await readFileIfAny(files.tokenFile);
       if (!token) throw new StateError("The attempt's token is missing.");
       await mkdir(dirname(socket), { recursive: true, ...OWNER_ONLY_DIR });
+      if (user !== null && dirname(socket) !== files.dir) await letEnterSocketFolder(dirname(socket), user);
       return { token };
     },
     isTaken: () => existsSync(files.takenFile),
-    hooks: async () => (await readFileIfAny(files.handlesFile))?.split(" ") ?? [],
-    async commandExit() {
+    hooks: async (user) => (await readOwn(files.handlesFile, user))?.split(" ") ?? [],
+    async commandExit(user) {
       try {
-        const text = await readFileIfAny(files.exitFile);
+        const text = await readOwn(files.exitFile, user);
         return text === null ? null : CommandExitFile.parse(JSON.parse(text));
       } catch {
         return null;
@@ -179,9 +202,14 @@ export function openStore(deps: StoreDeps, fence: Pick<Fence, "attemptId" | "epo
     async remove(stored) {
       await saving;
       if (stored) await removeSocketFolder(stored.socket);
-      await removeIfAny(files.dir);
+      await (stored?.user ? removeUnfollowed(files.dir) : removeIfAny(files.dir));
     },
   };
+}
+
+/** A file that a process of the attempt wrote. Null: it is missing, or it is no file of that process's user. */
+async function readOwn(path: string, user: StoredAttempt["user"]): Promise<string | null> {
+  return user === null || (await isOwnFile(path, user)) ? await readFileIfAny(path) : null;
 }
 
 /**
@@ -190,7 +218,8 @@ export function openStore(deps: StoreDeps, fence: Pick<Fence, "attemptId" | "epo
  */
 async function writeStored(path: string, attempt: StoredAttempt): Promise<void> {
   const write = attempt.boot === UNKNOWN_BOOT ? writeFileAtomic : replaceFile;
-  await write(path, JSON.stringify(attempt));
+  // The flow may have made a file with the name of the draft.
+  await write(path, JSON.stringify(attempt), { ownDraft: attempt.user !== null });
 }
 
 /** Whether the machine has not been down since this was written. Then the disk has lost no later state. */

@@ -12,11 +12,13 @@ import type { Taken } from "../compute/index.ts";
 import { type CommandBoard, createCommandBoard } from "../gateway/index.ts";
 import { type ExitStatus, STOPS, type StopReason } from "../launch/index.ts";
 import type { AttemptAnswer, PageBudget, Reporting, ReportPage } from "../protocol/index.ts";
+import type { AttemptUser } from "../walls/index.ts";
 import { type AttemptStore, openStore, type StoredAttempt } from "./attempt-store.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { claimName } from "./paths.ts";
 import { isBusy, isOver, movePhase, type Phase, type PhaseMove } from "./phases.ts";
 import { Spool } from "./spool.ts";
+import { closeStoredValues } from "./store-access.ts";
 
 /** The control plane's answer to a start. */
 export type StartAnswer =
@@ -80,6 +82,8 @@ export class ClaimedAttempt implements Reporting {
   declined: string | null = null;
   /** Why it is given back at once. */
   giveBack: string | null = null;
+  /** The user of its processes. Null: the worker's user. */
+  user: AttemptUser | null = null;
   releaseCode: (() => Promise<void>) | null = null;
   releaseEnvironment: (() => Promise<void>) | null = null;
   readonly #deps: AttemptDeps;
@@ -308,7 +312,9 @@ export class ClaimedAttempt implements Reporting {
     try {
       await this.#spool?.close();
       await Promise.all([this.releaseCode?.(), this.releaseEnvironment?.()]);
+      await this.#endUser();
       await this.store.remove(this.stored);
+      if (this.user !== null) await this.#deps.walls.users?.release(this.user);
     } catch (error) {
       // It only takes room. The next start of the worker removes it.
       this.#deps.log.warn(
@@ -316,6 +322,14 @@ export class ClaimedAttempt implements Reporting {
         "an attempt's folder cannot be removed",
       );
     }
+  }
+
+  /** Nothing of its user may run while its folder is removed. What it has stored is then nobody's to change. */
+  async #endUser(): Promise<void> {
+    const { users } = this.#deps.walls;
+    if (this.user === null || users === null) return;
+    if (!(await users.end(this.user))) throw new Error(`processes of user ${this.user.uid} cannot be killed`);
+    if (this.stored !== null) await closeStoredValues(this.#deps, this.stored, this.user);
   }
 
   /** Journals a line of the worker's own for the run's log. */

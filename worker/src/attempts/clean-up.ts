@@ -63,7 +63,7 @@ async function hookedEnding(
   if (stored === null || stored.outcome !== null || stored.cleanedUp || claimed.stop === "abandoned")
     return null;
   const outcome = outcomeOf(ending);
-  if (outcome === null || !(await claimed.store.hooks()).includes(outcome)) return null;
+  if (outcome === null || !(await claimed.store.hooks(stored.user)).includes(outcome)) return null;
   const reason = outcome === "cancelled" ? claimed.cancelReason : (ending.error?.message ?? "");
   return { outcome, cause: ending.cause ?? "error", reason };
 }
@@ -75,7 +75,7 @@ function outcomeOf({ outcome, cause }: Pick<Ending, "outcome" | "cause">): FlowE
 
 async function runCleanUp(deps: AttemptDeps, before: Running, ending: FlowEnding): Promise<void> {
   const { claimed, stored, prepared } = before;
-  const { runner } = await deps.runners.take(await programOf(prepared));
+  const { runner } = await deps.runners.take(await programOf(prepared), claimed.user);
   let gateway: Gateway | null = null;
   try {
     const { token } = await claimed.store.reopen(stored);

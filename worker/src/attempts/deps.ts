@@ -11,6 +11,7 @@ import type { Connection } from "../protocol/index.ts";
 import type { LiveSecrets } from "../secrets/index.ts";
 import type { Keyrings } from "../store/keyrings.ts";
 import type { Trust } from "../trust/index.ts";
+import type { Walls } from "../walls/index.ts";
 import type { Breaker } from "./breaker.ts";
 import type { StatePaths } from "./paths.ts";
 import type { Preallocation } from "./preallocation.ts";
@@ -47,6 +48,7 @@ export interface AttemptDeps {
   readonly cache: CodeCache;
   readonly environments: EnvironmentDeps;
   readonly runners: RunnerPool;
+  readonly walls: Walls;
   readonly oom: OomWatch;
   readonly reserve: Reserve;
   readonly paths: StatePaths;

@@ -1,3 +1,4 @@
+export { listStored } from "./attempt-store.ts";
 export { Attempts, type AttemptsOptions } from "./attempts.ts";
 export { readRunId } from "./journal-lanes.ts";
 export type { Offering } from "./offer-again.ts";

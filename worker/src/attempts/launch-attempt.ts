@@ -15,8 +15,10 @@ import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { contextOf, flowHost, type Running } from "./flow-host.ts";
 import { AttemptOutput } from "./output.ts";
-import { type Prepared, programOf } from "./prepare.ts";
+import { type Prepared, programOf, userOf } from "./prepare.ts";
 import { heldProcess } from "./stop.ts";
+import { openStoredValues } from "./store-access.ts";
+import { letRead } from "./user-folder.ts";
 
 /** An attempt that was launched, and its gateway. */
 export interface Launched {
@@ -82,7 +84,12 @@ export async function openAttemptGateway(deps: AttemptDeps, args: GatewayGround)
     output: hook ? null : new AttemptOutput(deps, { claimed, spool, prepared }),
     muted: false,
   };
-  const gateway = await openGateway(deps, { socket: stored.socket, token, host: flowHost(deps, running) });
+  const gateway = await openGateway(deps, {
+    socket: stored.socket,
+    token,
+    group: claimed.user?.uid ?? null,
+    host: flowHost(deps, running),
+  });
   return { running, gateway };
 }
 
@@ -117,15 +124,25 @@ async function giveToAnother(deps: AttemptDeps, running: Running): Promise<void>
   const { runner } = await deps.runners.take(await programOf(running.prepared));
   try {
     claimed.process = null;
-    await Promise.all([
-      claimed.store.takeOutput(runner.dir),
-      claimed.update({ process: { ...runner.identity, mark: runner.mark } }),
-    ]);
+    await Promise.all([claimed.store.takeOutput(runner.dir), changeUser(deps, claimed, runner)]);
     await give(deps, running, runner);
   } catch (error) {
     await runner.discard();
     throw error;
   }
+}
+
+/** The runner's user gets the folder of the attempt. The user before is given back. */
+async function changeUser(deps: AttemptDeps, claimed: ClaimedAttempt, runner: RunnerProcess): Promise<void> {
+  const before = claimed.user;
+  claimed.user = runner.keepUser();
+  await claimed.update({ process: { ...runner.identity, mark: runner.mark }, user: userOf(runner) });
+  const { stored, user } = claimed;
+  if (stored === null || user === null) return;
+  if (before !== null) await deps.walls.users?.end(before);
+  await Promise.all([claimed.store.giveTo(user, stored.socket), openStoredValues(deps, stored, user)]);
+  await letRead(claimed.store.files.parametersFile, user);
+  if (before !== null) await deps.walls.users?.release(before);
 }
 
 /** Whether the runner ended before it took the task. Then no user code ran, and another attempt costs the run nothing. */

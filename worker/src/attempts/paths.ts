@@ -11,9 +11,12 @@ const SOCKET_FOLDER = "towpath-";
 
 /** Where things are in the worker's state directory. */
 export interface StatePaths {
+  readonly stateDir: string;
   readonly attempts: string;
   readonly journals: string;
   readonly runners: string;
+  /** The home folders of attempts' users. */
+  readonly users: string;
   /** Preallocated folders and journals. On the same file system as both. */
   readonly preallocation: string;
   readonly cache: string;
@@ -30,9 +33,11 @@ export interface StatePaths {
 /** The layout of a state directory. */
 export function statePaths(stateDir: string): StatePaths {
   return {
+    stateDir,
     attempts: join(stateDir, "attempts"),
     journals: join(stateDir, "journals"),
     runners: join(stateDir, "runners"),
+    users: join(stateDir, "users"),
     preallocation: join(stateDir, "preallocation"),
     cache: join(stateDir, "cache"),
     environments: join(stateDir, "environments"),

@@ -209,6 +209,11 @@ export function secretDigests(secrets: ReadonlyMap<string, string>, salt: string
   return Object.fromEntries([...secrets].map(([name, value]) => [name, digestOf(value)]));
 }
 
+/** The user of a runner, as it is stored. */
+export function userOf({ user }: Pick<RunnerProcess, "user">): StoredAttempt["user"] {
+  return user && { uid: user.uid };
+}
+
 /** What a restart must know of an attempt whose start is about to be reported. */
 export function firstStored(
   claimed: ClaimedAttempt,
@@ -222,6 +227,7 @@ export function firstStored(
     workspaceId: prepared.workspaceId,
     spec: prepared.spec,
     process: { ...runner.identity, mark: runner.mark },
+    user: userOf(runner),
     launchedAtMs: null,
     declined: null,
     outcome: null,

@@ -5,6 +5,7 @@ import { killMarked, waitForExit } from "../host/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
 import { createRedactor } from "../secrets/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
+import { removeUnfollowed } from "../walls/index.ts";
 import { isOfThisBoot, listStored, openStore, type StoredAttempt } from "./attempt-store.ts";
 import { originOf } from "./chain.ts";
 import { ClaimedAttempt } from "./claimed-attempt.ts";
@@ -39,9 +40,10 @@ export async function findAttempts(deps: AttemptDeps): Promise<ClaimedAttempt[]>
   for (const { dir, stored } of await listStored(deps.paths)) {
     const phase = stored && (await restartPhase(stored.phase, (fact) => FACTS[fact](deps, stored)));
     if (phase) found.push({ stored, phase });
-    else await forget(deps, dir);
+    else await forget(deps, { dir, stored });
   }
   await killStrays(deps, found);
+  for (const { stored, phase } of found) if (phase === "preparing") await giveBackUser(deps, stored);
   return found.map((one) => {
     const claimed = newClaimed(deps, one);
     const facts = { attempt: claimed.name, phase: one.stored.phase };
@@ -61,9 +63,19 @@ const FACTS: Record<FoundFact, (deps: AttemptDeps, stored: StoredAttempt) => Pro
     stored.process !== null && (openStore(deps, stored.assignment).isTaken() || !isOfThisBoot(stored)),
 };
 
-async function forget(deps: AttemptDeps, dir: string): Promise<void> {
+/** Ends what runs as the user of an attempt that is not gone on with. */
+async function giveBackUser(deps: AttemptDeps, { user }: Pick<StoredAttempt, "user">): Promise<void> {
+  const kept = user && deps.walls.users?.kept(user.uid);
+  if (kept) await deps.walls.users?.release(kept);
+}
+
+async function forget(
+  deps: AttemptDeps,
+  { dir, stored }: { dir: string; stored: StoredAttempt | null },
+): Promise<void> {
   try {
-    await removeIfAny(dir);
+    if (stored !== null) await giveBackUser(deps, stored);
+    await (deps.walls.users === null ? removeIfAny(dir) : removeUnfollowed(dir));
   } catch (error) {
     deps.log.warn({ dir, error: String(error) }, "an attempt's folder cannot be removed");
   }
@@ -100,6 +112,7 @@ function newClaimed(deps: AttemptDeps, { stored, phase }: Found): ClaimedAttempt
     claimed.stored = stored;
     claimed.taken = { needs: needsOf(computeOf(spec, assignment.trigger)), gpus };
     claimed.stop = stored.stop;
+    claimed.user = stored.user && (deps.walls.users?.kept(stored.user.uid) ?? null);
   }
   return claimed;
 }

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Cause } from "@towpath/contract";
+import type { Assignment, Cause } from "@towpath/contract";
 import { CodeError } from "../code/index.ts";
 import { DoesNotFit } from "../compute/index.ts";
 import { EnvironmentError } from "../environments/index.ts";
@@ -10,6 +10,7 @@ import { type AheadVersion, LaunchError, STOPS, type TakenRunner } from "../laun
 import { isPassing } from "../protocol/index.ts";
 import { SecretsMissing, SecretUnavailable } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
+import { NoUserFree } from "../walls/index.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import {
@@ -31,7 +32,7 @@ import {
   programOf,
 } from "./prepare.ts";
 import { adopt, markOf } from "./resume.ts";
-import { StoreUnknown } from "./store-access.ts";
+import { openStoredValues, StoreUnknown } from "./store-access.ts";
 import { supervise } from "./supervise.ts";
 
 /** One attempt on its way through the phases. */
@@ -108,6 +109,7 @@ async function prepare({ deps, claimed, made }: Course): Promise<void> {
   const prepared = await preparing;
   const ahead = aheadVersion(deps, claimed, { assignment, prepared });
   made.taken = await takeRunner(deps, { ahead, prepared });
+  claimed.user = made.taken.runner.keepUser();
   const { token } = await claimed.confirm(
     firstStored(claimed, { assignment, prepared, runner: made.taken.runner }),
   );
@@ -144,12 +146,23 @@ async function confirmAndLaunch({ deps, claimed, made }: Course): Promise<void> 
   await nextTurn();
   prepared.code().catch(() => {});
   const parameters = parametersOf(assignment, prepared.spec);
-  const filling = claimed.store.fill({ parameters, runnerDir: taken.runner.dir });
+  const filling = fillFolder(deps, claimed, { parameters, runnerDir: taken.runner.dir });
   filling.catch(() => {});
   made.launched = await openAttemptGateway(deps, { claimed, stored, prepared, token });
   await Promise.all([filling, untilStarted(claimed)]);
   await launch(deps, made.launched.running, taken);
   if (ahead) deps.runners.expect(ahead);
+}
+
+/** Makes everything that the process finds in the claim's folder and in its store. */
+async function fillFolder(
+  deps: AttemptDeps,
+  claimed: ClaimedAttempt,
+  args: { parameters: Assignment["parameters"]; runnerDir: string },
+): Promise<void> {
+  const { stored, user } = claimed;
+  const opening = stored && user && openStoredValues(deps, stored, user);
+  await Promise.all([claimed.store.fill({ ...args, user }), opening]);
 }
 
 async function follow({ deps, claimed, made }: Course): Promise<void> {
@@ -275,6 +288,7 @@ function releaseReason(error: unknown): string {
     error instanceof StoreUnknown ||
     error instanceof DoesNotFit ||
     error instanceof LaunchError ||
+    error instanceof NoUserFree ||
     error instanceof JournalError;
   if (shown) return error.message;
   if (isPassing(error)) return "The worker lost the control plane while it prepared the attempt.";

@@ -1,10 +1,13 @@
 import { createHmac } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { type Context, deploymentNameOf, type Spec, type StoreMark } from "@towpath/contract";
 import type { StoreConfig, WorkerConfig } from "../config.ts";
 import { readSecret, SecretUnavailable } from "../secrets/index.ts";
 import { derivedKey, keysOfRun } from "../store/keyring.ts";
 import type { Keyrings } from "../store/keyrings.ts";
 import { markOf } from "../store/mark.ts";
+import { type AttemptUser, type AttemptValues, closeValues, openValues, type Walls } from "../walls/index.ts";
+import type { StoredAttempt } from "./attempt-store.ts";
 
 /** The parts of the configuration that name stores. */
 type Ground = Pick<WorkerConfig, "store" | "stores" | "environment">;
@@ -123,6 +126,45 @@ export async function resolveStore(config: Ground, name: string | null): Promise
       ...(sessionToken === null ? [] : [["store-session-token", sessionToken] as const]),
     ]),
   };
+}
+
+interface ValuesGround {
+  readonly config: Ground;
+  readonly walls: Walls;
+}
+
+/** Where an attempt keeps its values, if its store is a folder and walls stand. */
+function valuesOf(
+  { config, walls }: ValuesGround,
+  { assignment, spec }: Pick<StoredAttempt, "assignment" | "spec">,
+  { uid }: AttemptUser,
+): AttemptValues | null {
+  const { users } = walls;
+  const { root, s3 } = storeNamed(config, spec.store);
+  if (users === null || s3 !== null) return null;
+  const { runId, ordinal } = assignment;
+  const isOfAttempts = (one: number) => users.includes(one);
+  return { root: fileURLToPath(root), runId, ordinal, uid, group: users.storeGroup, isOfAttempts };
+}
+
+/** Lets an attempt write its values to a store in a folder, and nothing else there. */
+export async function openStoredValues(
+  ground: ValuesGround,
+  stored: Pick<StoredAttempt, "assignment" | "spec">,
+  user: AttemptUser,
+): Promise<void> {
+  const values = valuesOf(ground, stored, user);
+  if (values !== null) await openValues(values);
+}
+
+/** Makes the values of an attempt whose processes have ended nobody's to change. */
+export async function closeStoredValues(
+  ground: ValuesGround,
+  stored: Pick<StoredAttempt, "assignment" | "spec">,
+  user: AttemptUser,
+): Promise<void> {
+  const values = valuesOf(ground, stored, user);
+  if (values !== null) await closeValues(values);
 }
 
 /** The name of the default store in the session. */

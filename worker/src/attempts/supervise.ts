@@ -84,7 +84,7 @@ function endingOf(deps: AttemptDeps, { claimed, prepared }: Running, exit: ExitS
     return decideEnding({
       entry: prepared.spec.entry.kind,
       outcome,
-      commandExit: await claimed.store.commandExit(),
+      commandExit: await claimed.store.commandExit(claimed.stored?.user ?? null),
       exit,
       stop: claimed.stop,
       oomKilled: () => {
@@ -129,6 +129,7 @@ async function killLeftovers(
   try {
     await killGroup(identity, "SIGKILL", options);
     const left = mark === "" ? [] : await killMarked(mark, { sleep: deps.sleep, onKill: note });
+    if (claimed.user !== null) await deps.walls.users?.end(claimed.user, note);
     if (left.length > 0)
       deps.log.error(
         { attempt: claimed.name, pids: left.map(({ pid }) => pid) },

@@ -7,4 +7,4 @@ export {
   holdEnvironment,
   type LockedEnvironment,
 } from "./environments.ts";
-export { checkEnvironment, type Interpreter, interpreterFor } from "./interpreters.ts";
+export { checkEnvironment, defaultPython, type Interpreter, interpreterFor } from "./interpreters.ts";

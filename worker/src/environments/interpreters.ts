@@ -79,6 +79,11 @@ export async function interpreterOfVersion(config: Config, minor: string): Promi
   );
 }
 
+/** Where the default interpreter is: in the configuration, else in the PATH. Null: there is none. */
+export async function defaultPython(config: Config): Promise<string | null> {
+  return config.python.interpreters[DEFAULT_NAME] ?? (await onPath(config.environment.PATH ?? "", "python3"));
+}
+
 /** Null for another version, and for a program that cannot be started. */
 async function probeIfRight(path: string, minor: string): Promise<Interpreter | null> {
   try {

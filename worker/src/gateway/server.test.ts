@@ -36,6 +36,7 @@ async function open(): Promise<Gateway> {
     {
       socket: join(dir, "s"),
       token: "right",
+      group: null,
       host: {
         context: () => {
           throw new Error("inner detail");

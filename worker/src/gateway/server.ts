@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { chmod, rm } from "node:fs/promises";
+import { chmod, lchown, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import {
   type Called,
@@ -51,6 +51,8 @@ export interface GatewayOptions {
   /** In a folder that only the worker's user may enter. An old socket there is replaced. */
   readonly socket: string;
   readonly token: string;
+  /** The group that may connect. Null: only the worker's user may. */
+  readonly group: number | null;
   readonly host: GatewayHost;
 }
 
@@ -74,7 +76,8 @@ export async function openGateway(deps: { log: Logger }, options: GatewayOptions
   server.keepAliveTimeout = 60_000;
   await rm(options.socket, { force: true });
   await listen(server, options.socket);
-  await chmod(options.socket, 0o600);
+  if (options.group !== null) await lchown(options.socket, 0, options.group);
+  await chmod(options.socket, options.group === null ? 0o600 : 0o660);
   return {
     async close() {
       closing.abort();

@@ -153,7 +153,7 @@ export class Pollers {
       module: entry.module,
       exportName: entry.kind === "python" ? entry.function : entry.export,
       ground: args.ground,
-      takenFile: `${runner.dir}/taken`,
+      takenFile: `${runner.user?.home ?? runner.dir}/taken`,
     });
     return new Poller(runner);
   }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { wallClock } from "../host/index.ts";
+import { noWalls } from "../walls/index.ts";
 import type { AheadVersion } from "./loaded-runner.ts";
 import { LoadedRunners, type LoadedRunnersOptions } from "./loaded-runners.ts";
 import type { RunnerProcess } from "./runner-process.ts";
@@ -32,7 +33,12 @@ afterEach(async () => {
 });
 
 function open(more: Partial<LoadedRunnersOptions> = {}): void {
-  const deps = { clock: wallClock, runnersDir: join(dir, "runners"), environment: { PATH: "/usr/bin:/bin" } };
+  const deps = {
+    clock: wallClock,
+    runnersDir: join(dir, "runners"),
+    environment: { PATH: "/usr/bin:/bin" },
+    walls: noWalls(""),
+  };
   const log = pino({ level: "debug" }, { write: (line: string) => void logged.push(line) });
   const options = { most: 2, afterMs: 0, ...more };
   runners = new LoadedRunners({ ...deps, compileCacheDir: join(dir, "cache"), log }, options);

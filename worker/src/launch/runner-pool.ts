@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { AttemptUser } from "../walls/index.ts";
 import type { AheadVersion } from "./loaded-runner.ts";
 import { LoadedRunners } from "./loaded-runners.ts";
 import { type RunnerDeps, type RunnerProcess, spawnRunner } from "./runner-process.ts";
@@ -29,8 +30,12 @@ export interface RunnerPoolSize {
 export interface RunnerPool {
   /** A runner that has loaded this version's code, if one waits. */
   takeLoaded(version: AheadVersion): TakenRunner | null;
-  /** A warm runner, or a new one when none is ready. Only runners of Node wait. @throws LaunchError */
-  take(program: RunnerProgram): Promise<TakenRunner>;
+  /**
+   * A warm runner, or a new one when none is ready. Only runners of Node wait.
+   * @param as The user of an attempt that already has one: then the runner is new.
+   * @throws LaunchError; NoUserFree
+   */
+  take(program: RunnerProgram, as?: AttemptUser | null): Promise<TakenRunner>;
   /** An attempt of this version has started, so another may come soon. */
   expect(version: AheadVersion): void;
   /** Ends the runners whose code or environment lies in a folder which was changed. */
@@ -89,9 +94,9 @@ export function createRunnerPool(
       const runner = loaded.take(version);
       return runner && { runner, launcher: "warm", hasCode: true };
     },
-    async take(program) {
-      if (program.kind !== "node")
-        return { runner: await spawnRunner(deps, program), launcher: "cold", hasCode: false };
+    async take(program, as = null) {
+      if (program.kind !== "node" || as !== null)
+        return { runner: await spawnRunner(deps, program, as), launcher: "cold", hasCode: false };
       const waiting = idle.shift();
       try {
         return waiting

@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, open } from "node:fs/promises";
+import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { identifyProcess, type ProcessIdentity } from "@towpath/contract/process";
 import { uuidv7 } from "@towpath/contract/words";
 import { type Clock, killGroup, killMarked } from "../host/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
+import { type AttemptUser, userEnvironment, type Walls } from "../walls/index.ts";
+import { compilePackage } from "./compile-python.ts";
 import {
   LaunchError,
   RUNNER_MARK,
@@ -14,7 +16,7 @@ import {
   type RunnerMessage,
   type RunnerTask,
 } from "./runner-message.ts";
-import { type RunnerProgram, runnerCommand } from "./runner-program.ts";
+import { packageOf, type RunnerProgram, runnerCommand } from "./runner-program.ts";
 
 /** How long a runner may take to accept its task, milliseconds. It runs already, so only an overloaded machine takes long. */
 const TAKE_TIMEOUT_MS = 60_000;
@@ -34,6 +36,8 @@ export interface RunnerProcess {
   readonly mark: string;
   /** Where its output goes until an attempt takes the files. */
   readonly dir: string;
+  /** The user that it runs as. Null: the worker's. */
+  readonly user: AttemptUser | null;
   /** Resolves when its imports are done; rejects if it ends first. */
   readonly ready: Promise<void>;
   readonly exited: Promise<ExitStatus>;
@@ -45,6 +49,8 @@ export interface RunnerProcess {
   send(message: object): void;
   /** Gets the messages of such a runner. */
   hear(listener: (message: unknown) => void): void;
+  /** Its user belongs to an attempt from now on, which gives it back. */
+  keepUser(): AttemptUser | null;
   /** Ends a runner without a task, or one that did not take it in time, with all its child processes. */
   discard(): Promise<void>;
 }
@@ -57,29 +63,51 @@ export interface RunnerDeps {
   readonly compileCacheDir: string;
   /** The allowed part of the worker's environment. */
   readonly environment: Readonly<Record<string, string>>;
+  readonly walls: Walls;
 }
 
 /**
  * Starts an idle runner as leader of its own process group. Its stdout and stderr go to files. It knows nothing
- * yet, and ends with its worker.
- * @throws LaunchError when the system cannot start it.
+ * yet, and ends with its worker. Where walls stand it has a user of its own from its first instruction.
+ * @param as The user of an attempt that already has one. It stays with that attempt.
+ * @throws LaunchError when the system cannot start it; NoUserFree.
  */
-export async function spawnRunner(deps: RunnerDeps, program: RunnerProgram): Promise<RunnerProcess> {
+export async function spawnRunner(
+  deps: RunnerDeps,
+  program: RunnerProgram,
+  as: AttemptUser | null = null,
+): Promise<RunnerProcess> {
+  const { users } = deps.walls;
+  const user = as ?? (users && (await users.take()));
+  try {
+    return await startRunner(deps, { program, user, isOwn: as === null });
+  } catch (error) {
+    if (user !== null && as === null) await users?.release(user);
+    throw error;
+  }
+}
+
+async function startRunner(
+  deps: RunnerDeps,
+  { program, user, ...first }: { program: RunnerProgram; user: AttemptUser | null; isOwn: boolean },
+): Promise<RunnerProcess> {
   const id = `${scopeOf(deps.runnersDir)}.${uuidv7(deps.clock.nowMs())}`;
   const dir = join(deps.runnersDir, id);
-  const child = await startProcess(deps, { id, dir, program });
+  const child = await startProcess(deps, { id, dir, program, user });
   const exited = new Promise<ExitStatus>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
   });
-  const { ready, loaded, taken } = listen(child, exited);
+  const { ready, loaded, taken } = listen(child, { exited, program, user });
   const identity = child.pid === undefined ? undefined : await identifyProcess(child.pid);
   const mark = `${RUNNER_MARK}=${id}`;
   let ranCode = false;
+  let { isOwn } = first;
   if (!identity) throw new LaunchError("A runner ended as soon as it was started.");
   return {
     identity,
     mark,
     dir,
+    user,
     ready,
     exited,
     async load(code) {
@@ -94,12 +122,17 @@ export async function spawnRunner(deps: RunnerDeps, program: RunnerProgram): Pro
     },
     send: (message) => void child.send(message, ignoreGone),
     hear: (listener) => void child.on("message", listener),
+    keepUser() {
+      isOwn = false;
+      return user;
+    },
     async discard() {
       // It has nothing to lose, and a kill is certain.
       if (child.exitCode === null && child.signalCode === null) await killGroup(identity, "SIGKILL");
       await exited;
       if (ranCode) await killMarked(mark);
       await removeIfAny(dir);
+      if (user !== null) await deps.walls.users?.[isOwn ? "release" : "end"](user);
     },
   };
 }
@@ -121,18 +154,23 @@ function scopeOf(runnersDir: string): string {
 
 async function startProcess(
   deps: RunnerDeps,
-  args: { id: string; dir: string; program: RunnerProgram },
+  args: { id: string; dir: string; program: RunnerProgram; user: AttemptUser | null },
 ): Promise<ChildProcess> {
+  const { user } = args;
   await mkdir(args.dir, { recursive: true, mode: 0o700 });
   const stdout = await open(join(args.dir, "stdout"), "a", 0o600);
   const stderr = await open(join(args.dir, "stderr"), "a", 0o600);
   try {
-    const { file, argv } = runnerCommand(args.program, deps);
+    if (user !== null) await letWrite(user, [stdout, stderr]);
+    if (user !== null && args.program.kind === "python")
+      await compilePackage(packageOf(args.program, deps.compileCacheDir));
+    const plain = runnerCommand(args.program, { ...deps, user });
+    const { file, argv } = user === null ? plain : deps.walls.as(user, plain);
     const child = spawn(file, argv, {
       // Not its own folder, which is removed once its output files are moved.
-      cwd: deps.runnersDir,
+      cwd: user?.home ?? deps.runnersDir,
       detached: true,
-      env: { ...deps.environment, [RUNNER_MARK]: args.id },
+      env: { ...deps.environment, ...(user && userEnvironment(user)), [RUNNER_MARK]: args.id },
       stdio: ["ignore", stdout.fd, stderr.fd, "ipc"],
     });
     await new Promise<void>((resolve, reject) => {
@@ -155,11 +193,31 @@ async function startProcess(
   }
 }
 
+/** The output of a process is root's, so that no flow can replace the file. Programs that open `/dev/stdout` may write. */
+const GROUP_WRITES = 0o660;
+
+async function letWrite({ uid }: AttemptUser, outputs: readonly FileHandle[]): Promise<void> {
+  for (const output of outputs) {
+    await output.chown(0, uid);
+    await output.chmod(GROUP_WRITES);
+  }
+}
+
 function nameOf(program: RunnerProgram): string {
   return program.kind === "node" ? "a new process" : program.interpreter;
 }
 
-function listen(child: ChildProcess, exited: Promise<ExitStatus>) {
+/** The exit codes of a launcher that could not start its program. */
+const NOT_STARTED = [126, 127];
+
+function listen(
+  child: ChildProcess,
+  {
+    exited,
+    program,
+    user,
+  }: { exited: Promise<ExitStatus>; program: RunnerProgram; user: AttemptUser | null },
+) {
   const told = {
     ready: Promise.withResolvers<void>(),
     loaded: Promise.withResolvers<void>(),
@@ -169,7 +227,12 @@ function listen(child: ChildProcess, exited: Promise<ExitStatus>) {
     for (const [name, { resolve }] of Object.entries(told)) if (changes === name) resolve();
   });
   void exited.then(({ code, signal }) => {
-    const error = new LaunchError(`A runner ended before it took its task (${signal ?? `code ${code}`}).`);
+    const isClosed = user !== null && code !== null && NOT_STARTED.includes(code);
+    const error = new LaunchError(
+      isClosed
+        ? `The users of attempts cannot start ${nameOf(program)}. Let other users read it and enter the folders above it.`
+        : `A runner ended before it took its task (${signal ?? `code ${code}`}).`,
+    );
     for (const { reject } of Object.values(told)) reject(error);
   });
   // Some callers do not wait for each of them.

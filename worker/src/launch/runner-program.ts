@@ -1,5 +1,6 @@
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type AttemptUser, UMASK } from "../walls/index.ts";
 import { PYTHON_SDK } from "./python-sdk.ts";
 
 /** What a runner is a process of: Node, or an interpreter of Python. */
@@ -16,6 +17,11 @@ export const NODE: RunnerProgram = { kind: "node" };
 
 /** Beside this module: TypeScript here, JavaScript in the published package. */
 const RUNNER_FILE = fileURLToPath(new URL(`./runner${extname(import.meta.url)}`, import.meta.url));
+/** The files of this package that each attempt reads. */
+export function programFiles(): string[] {
+  return [RUNNER_FILE, PYTHON_SDK];
+}
+
 /**
  * By default V8 lets the space for new objects grow to three times 32 MiB in a long process, needed or not. With
  * 8 MiB a run takes much less memory and no more time.
@@ -27,27 +33,44 @@ const RUNNER_FLAGS = ["--disable-warning=ExperimentalWarning", "--max-semi-space
  * its own: compiling the package took 190 ms of processor time at each start.
  */
 const PYTHON_RUNNER = `
-import sys
-_, sdk, cache = sys.argv
+import os, sys
+_, sdk, cache, umask = sys.argv
+if umask:
+    os.umask(int(umask, 8))
 sys.path[:] = [*filter(None, sys.path), sdk]
 import towpath
 if towpath.__file__.startswith(sdk):
-    sys.dont_write_bytecode, sys.pycache_prefix = False, cache
+    sys.dont_write_bytecode, sys.pycache_prefix = bool(umask), cache
 from towpath._internal.engine.run_in_worker import main
 sys.dont_write_bytecode, sys.pycache_prefix = True, None
 main()
 `.trim();
 
-/** The command that starts a runner. */
+/** The worker's own package of Python, and where it lies when it is compiled. */
+export function packageOf(
+  { interpreter }: Extract<RunnerProgram, { kind: "python" }>,
+  compileCacheDir: string,
+): { interpreter: string; sources: string; cacheDir: string } {
+  return { interpreter, sources: PYTHON_SDK, cacheDir: pythonCache(compileCacheDir) };
+}
+
+const pythonCache = (compileCacheDir: string) => join(compileCacheDir, "python");
+
+/**
+ * The command that starts a runner. A runner with a user of its own writes no compiled code that others would run: it has the
+ * worker's compiled package of Python to read, and compiles other modules for itself.
+ */
 export function runnerCommand(
   program: RunnerProgram,
-  args: { compileCacheDir: string },
+  args: { compileCacheDir: string; user: AttemptUser | null },
 ): { file: string; argv: string[] } {
+  const umask = args.user === null ? "" : UMASK;
+  const compileCache = args.user === null ? args.compileCacheDir : "";
   if (program.kind === "node")
-    return { file: process.execPath, argv: [...RUNNER_FLAGS, RUNNER_FILE, args.compileCacheDir] };
+    return { file: process.execPath, argv: [...RUNNER_FLAGS, RUNNER_FILE, compileCache, umask] };
   // -B: compiled files would change the sealed code.
   return {
     file: program.interpreter,
-    argv: ["-B", "-u", "-c", PYTHON_RUNNER, PYTHON_SDK, join(args.compileCacheDir, "python")],
+    argv: ["-B", "-u", "-c", PYTHON_RUNNER, PYTHON_SDK, pythonCache(args.compileCacheDir), umask],
   };
 }

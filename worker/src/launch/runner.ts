@@ -72,7 +72,8 @@ function taskOf(message: unknown): RunnerTask {
   return message as RunnerTask;
 }
 
-const [, , compileCacheDir] = process.argv;
+const [, , compileCacheDir, umask] = process.argv;
+if (umask) process.umask(umask);
 if (compileCacheDir) enableCompileCache(compileCacheDir);
 await warmUp(() => task !== undefined);
 if (!task) tell("ready");

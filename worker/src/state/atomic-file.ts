@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { constants, type Dirent } from "node:fs";
 import { chmod, type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -12,14 +13,21 @@ const READ_MAX_BYTES = 16 * 1024 * 1024;
  * pipe does not block the open.
  */
 const NO_TRICKS = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+/** How a file is replaced. */
+export interface Replacing {
+  /** The draft has a random name and is a new file: somebody else may write in the folder. @default false */
+  readonly ownDraft?: boolean;
+}
+
+const MAKE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NO_TRICKS;
 const REPLACE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | NO_TRICKS;
 
 /**
  * Replaces a file whole and waits for the disk: a crash leaves the earlier or the later text. Callers serialize
  * their writes to one path: two at once would share the temporary file.
  */
-export async function writeFileAtomic(path: string, text: string): Promise<void> {
-  await putInPlace(path, text, (file) => file.sync());
+export async function writeFileAtomic(path: string, text: string, how: Replacing = {}): Promise<void> {
+  await putInPlace(path, text, { ...how, settle: (file) => file.sync() });
   await syncFolder(dirname(path));
 }
 
@@ -27,13 +35,17 @@ export async function writeFileAtomic(path: string, text: string): Promise<void>
  * Replaces a file whole, so that the next process reads it even after a kill. It does not wait for the disk, so
  * after a power cut there may be either text, none, or an empty file. Callers serialize as above.
  */
-export async function replaceFile(path: string, text: string): Promise<void> {
-  await putInPlace(path, text, async () => {});
+export async function replaceFile(path: string, text: string, how: Replacing = {}): Promise<void> {
+  await putInPlace(path, text, { ...how, settle: async () => {} });
 }
 
-async function putInPlace(path: string, text: string, settle: (file: FileHandle) => Promise<void>) {
-  const temporary = `${path}.next`;
-  const file = await open(temporary, REPLACE, FILE_MODE);
+async function putInPlace(
+  path: string,
+  text: string,
+  { settle, ownDraft = false }: Replacing & { settle: (file: FileHandle) => Promise<void> },
+): Promise<void> {
+  const temporary = ownDraft ? `${path}.${randomUUID()}` : `${path}.next`;
+  const file = await open(temporary, ownDraft ? MAKE : REPLACE, FILE_MODE);
   try {
     await file.writeFile(text);
     await settle(file);

@@ -116,6 +116,8 @@ export class WorkerTestEnv {
       registries: { local: { kind: "oci-layout", path: "registry" } },
       store: { root: "store" },
       envAllow: ["PATH"],
+      // The flows of most tests write beside the files of the test. Tests of walls ask for them.
+      runAs: "worker",
       logLevel: "silent",
       drainMs: 100,
       ...more,

@@ -26,7 +26,7 @@ export class WorkerProcesses {
     env: NodeJS.ProcessEnv = {},
   ): Promise<WorkerProcess> {
     const file = join(testEnv.dir, "worker.json");
-    await writeFile(file, JSON.stringify(testEnv.settings({ logLevel: "debug", ...more })));
+    await writeFile(file, JSON.stringify(testEnv.settings({ logLevel: "debug", ...more })), { mode: 0o600 });
     const child = spawn(process.execPath, [MAIN, "--config", file], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...env },

@@ -141,6 +141,8 @@ export async function writeWorkerConfig(args: {
     stores: storesOf(folder, { projects: args.projects, keys }),
     ...(await pythonOf(args.projects, args.environment)),
     drainMs: LOCAL_DRAIN_MS,
+    // A developer's own flows, which write beside their code.
+    runAs: "worker",
     ...(args.startedBy === undefined ? {} : { startedBy: args.startedBy }),
   };
   // The address of a package index may have a password.

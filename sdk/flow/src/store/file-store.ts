@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
+import { open, readdir, readFile, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Context } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
 import { hashesOf } from "./hashes.ts";
+import { type Modes, makeFolders, type Sharing, sharingOf } from "./modes.ts";
 import type { ListedObject, Objects } from "./objects.ts";
 import { PackFiles } from "./pack-files.ts";
 import { type Store, storeOver } from "./store.ts";
@@ -44,10 +45,10 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 /** Writes a file completely and syncs it, or not at all. */
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+async function writeWhole(path: string, bytes: Uint8Array, modes: Modes): Promise<void> {
+  await makeFolders(dirname(path), modes);
   const temporary = `${path}.${randomUUID()}.tmp`;
-  const file = await open(temporary, "wx", 0o600);
+  const file = await open(temporary, "wx", modes.file);
   try {
     await file.writeFile(bytes);
     await file.sync();
@@ -149,14 +150,19 @@ function notKept(path: string, cause: unknown): StoreFault {
 export function fileObjects(root: string): Objects {
   const folder = pathOf(root);
   const placeOf = (relative: string) => join(folder, ...relative.split("/"));
-  const packs = new PackFiles(folder, syncFolder);
+  let sharing: Promise<Sharing> | undefined;
+  const modesOf = async (relative: string) => {
+    sharing ??= sharingOf(folder);
+    return (await sharing)(relative);
+  };
+  const packs = new PackFiles(folder, { syncFolder, modesOf });
   let realRoot: string | null = null;
   return {
     uriOf: (relative) => pathToFileURL(placeOf(relative)).href,
     async write(relative, bytes) {
       const path = placeOf(relative);
       try {
-        await writeWhole(path, bytes);
+        await writeWhole(path, bytes, await modesOf(relative));
       } catch (cause) {
         throw notKept(path, cause);
       }

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { close, fdatasync, open, write } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { type Modes, makeFolders } from "./modes.ts";
 import type { Appended } from "./objects.ts";
 import { PACK_BYTES_MAX } from "./packs.ts";
 
@@ -23,21 +23,28 @@ interface OpenPack {
   syncing: Promise<void>;
 }
 
+/** What packs need from the store's folder. */
+export interface PackOptions {
+  readonly syncFolder: (path: string) => Promise<void>;
+  /** The permissions of what is made at a path relative to the root. */
+  readonly modesOf: (relative: string) => Promise<Modes>;
+}
+
 /**
  * Packs as growing files: an append is one write, and one sync makes all earlier appends safe. After a crash, hashes
  * tell complete values from incomplete ones.
  */
 export class PackFiles {
   readonly #root: string;
-  readonly #syncFolder: (path: string) => Promise<void>;
+  readonly #options: PackOptions;
   #pack: OpenPack | null = null;
   #turn: Promise<unknown> = Promise.resolve();
   /** Resolves once closed packs are on disk. Rejects, until a caller has seen it, if they may not be. */
   #leaving: Promise<void> = Promise.resolve();
 
-  constructor(root: string, syncFolder: (path: string) => Promise<void>) {
+  constructor(root: string, options: PackOptions) {
     this.#root = root;
-    this.#syncFolder = syncFolder;
+    this.#options = options;
   }
 
   /** One at a time, because an append starts where the one before ends. */
@@ -86,8 +93,9 @@ export class PackFiles {
     if (known?.folder === folder && known.sizeBytes + moreBytes <= PACK_BYTES_MAX) return known;
     this.#leave();
     const path = join(this.#root, ...folder.split("/"), "packs", `${randomUUID()}.pack`);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    const fd = await openFile(path, "wx", 0o600);
+    const modes = await this.#options.modesOf(folder);
+    await makeFolders(dirname(path), modes);
+    const fd = await openFile(path, "wx", modes.file);
     this.#pack = {
       folder,
       fd,
@@ -96,7 +104,7 @@ export class PackFiles {
       syncedBytes: 0,
       syncing: Promise.resolve(),
     };
-    await this.#syncFolder(dirname(path));
+    await this.#options.syncFolder(dirname(path));
     return this.#pack;
   }
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from ..problem import StoreFault
 from .codec import Encoded, Ref, decode
+from .modes import Modes, StoreModes, make_folders
 from .named import ENTRY_BYTES_MAX, NamedValue, entry_of, entry_path, read_entry, value_path
 from .packs import PACK_BYTES_MAX, PACKED_BYTES_MAX, PackReads, part_of
 from .places import Place
@@ -25,7 +26,8 @@ class FileStore:
         self._writing = writing
         self.hashes = writing.hashes
         self._folder = _path_of(root)
-        self._packs = _PackFiles(self._folder)
+        self._modes = StoreModes(self._folder)
+        self._packs = _PackFiles(self._folder, self._modes)
         self._reads = PackReads(self._read_file)
 
     def save(self, place: Place, encoded: Encoded) -> Ref:
@@ -39,7 +41,7 @@ class FileStore:
             if len(encoded.data) <= PACKED_BYTES_MAX:
                 uri = self._packs.append(place.folder, encoded.data)
             else:
-                uri = _write_whole(self._folder / place.path_of(encoded), encoded.data)
+                uri = _write_whole(self._folder / place.path_of(encoded), encoded.data, self._modes.of_run)
         except OSError as cause:
             raise StoreFault(
                 f"Nothing could be stored in {self._folder}: {cause}",
@@ -73,9 +75,10 @@ class FileStore:
         """
         encoded = self._writing.written(encoded)
         try:
-            uri = _write_whole(self._folder / value_path(name, encoded), encoded.data)
+            modes = self._modes.of_cache
+            uri = _write_whole(self._folder / value_path(name, encoded), encoded.data, modes)
             ref: Ref = {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}
-            _write_whole(self._folder / entry_path(name), entry_of(NamedValue(ref, saved_at, run_id)))
+            _write_whole(self._folder / entry_path(name), entry_of(NamedValue(ref, saved_at, run_id)), modes)
         except OSError as cause:
             raise StoreFault(f"Nothing could be stored in {self._folder}: {cause}") from cause
         return ref
@@ -119,10 +122,10 @@ class FileStore:
 
 
 class _Pack:
-    def __init__(self, folder: str, path: Path) -> None:
+    def __init__(self, folder: str, path: Path, mode: int) -> None:
         self.folder = folder
         self.uri = path.as_uri()
-        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode)
         self.size = 0
         self.synced = 0
 
@@ -130,8 +133,9 @@ class _Pack:
 class _PackFiles:
     """Packs as growing files: an append is one write, and one sync makes all earlier appends safe."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, modes: StoreModes) -> None:
         self._root = root
+        self._modes = modes
         self._open: _Pack | None = None
         self._lock = threading.Lock()
 
@@ -167,8 +171,9 @@ class _PackFiles:
             return pack
         self._leave()
         path = self._root.joinpath(*folder.split("/"), "packs", f"{uuid4()}.pack")
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._open = _Pack(folder, path)
+        modes = self._modes.of_run
+        make_folders(path.parent, modes)
+        self._open = _Pack(folder, path, modes.file)
         _sync_folder(path.parent)
         return self._open
 
@@ -192,11 +197,11 @@ def _write_all(fd: int, data: bytes, at: int) -> None:
         done += os.pwrite(fd, data[done:], at + done)
 
 
-def _write_whole(path: Path, data: bytes) -> str:
+def _write_whole(path: Path, data: bytes, modes: Modes) -> str:
     """Writes a file completely and syncs it, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folders(path.parent, modes)
     aside = path.with_name(f"{path.name}.{uuid4()}.tmp")
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, modes.file)
     try:
         _write_all(fd, data, 0)
         os.fsync(fd)

@@ -1,0 +1,85 @@
+import { chmod, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { listStored, type StatePaths } from "./attempts/index.ts";
+import type { WorkerConfig } from "./config.ts";
+import { defaultPython } from "./environments/index.ts";
+import { programFiles } from "./launch/index.ts";
+import { limitCoreDumps, type RunAs, runAsOf, standWalls, type Walls } from "./walls/index.ts";
+
+const OWNER_ONLY = 0o600;
+/** Others may enter a folder whose entries they know. They cannot list it. */
+const OTHERS_ENTER = 0o711;
+
+/**
+ * Separates the attempts of a worker, and opens its state directory as far as their users need it.
+ * @throws WallImpossible if the configuration requires a wall that cannot stand here.
+ */
+export async function raiseWalls(
+  config: WorkerConfig,
+  { log, paths }: { log: Logger; paths: StatePaths },
+): Promise<Walls> {
+  const runAs = runAsOf(config.runAs);
+  await mkdir(paths.attempts, { recursive: true, mode: 0o700 });
+  if (runAs.wanted !== "none" && process.getuid?.() === 0) await openState(paths);
+  const stores = [config.store, ...Object.values(config.stores)];
+  const walls = await standWalls(
+    { log, dir: paths.users, range: runAs.range, kept: await usersOf(paths) },
+    {
+      ...config,
+      runAs,
+      stores: stores.map(({ root }) => root),
+      reads: programFiles(),
+      starts: await pythons(config, runAs),
+      enters: [paths.users, paths.attempts, paths.cache, paths.environments],
+    },
+  );
+  // A developer who tries flows chose no wall, and no worker of others.
+  if (walls.kind === "none" && config.startedBy === undefined) log.warn(noWallText(walls.why));
+  if (walls.kind !== "none") {
+    await limitCoreDumps();
+    log.info({ wall: walls.kind }, "each attempt runs as a user of its own");
+  }
+  return walls;
+}
+
+/**
+ * The interpreters that attempts must be able to start. Where the configuration requires a wall, an interpreter that only lies
+ * in the PATH does not count: perhaps no flow needs it.
+ */
+async function pythons(config: WorkerConfig, { wanted }: RunAs): Promise<string[]> {
+  const found = wanted === "auto" ? await defaultPython(config) : null;
+  return [...new Set([...Object.values(config.python.interpreters), ...(found === null ? [] : [found])])];
+}
+
+/** What the worker says when nothing separates its runs. */
+export function noWallText(why: string): string {
+  return `All runs of this worker are one trust domain: they run as its user, and can read its key and the data of each other (${why}).`;
+}
+
+/** The worker's own files stay closed. Of the folders, the users of attempts may enter those that have something for them. */
+async function openState(paths: StatePaths): Promise<void> {
+  for (const dir of [
+    paths.stateDir,
+    paths.attempts,
+    paths.users,
+    paths.cache,
+    paths.environments,
+    paths.compileCache,
+  ]) {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await chmod(dir, OTHERS_ENTER);
+  }
+  for (const dir of [paths.journals, paths.preallocation, paths.downloads]) {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await chmod(dir, 0o700);
+  }
+  for (const file of [paths.floors, paths.identity, paths.reserve, join(paths.stateDir, "lock")])
+    await chmod(file, OWNER_ONLY).catch(() => {});
+}
+
+/** The users of attempts that an earlier process of this worker left. */
+async function usersOf(paths: StatePaths): Promise<ReadonlySet<number>> {
+  const found = await listStored(paths);
+  return new Set(found.flatMap(({ stored }) => stored?.user?.uid ?? []));
+}
