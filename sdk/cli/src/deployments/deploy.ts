@@ -233,7 +233,7 @@ export async function deployProject(
   const [code, me] = await Promise.all([buildCode(project, environment), client.getMe()]);
   const { remote } = code;
   await checkPools(client, { deployments, remote, pools });
-  await checkTaskLimits(client, { deployments, tasks: code.tasks });
+  await checkTaskLimits(client, { deployments, tasks: code.tasks, python: project.python });
   const size = bundleSize(code.tree);
   if (!request.plan) await request.beforePush?.(size);
   const pushed = await pushCode(project, { tree: code.tree, environment, dryRun: request.plan });

@@ -193,7 +193,11 @@ test("a task's limit that does not exist is refused, with the closest name", asy
   await using folder = await projectFolder();
   const { project, code } = await loaded(folder.root);
   const check = (limits: readonly string[]) =>
-    checkTaskLimits(planeWith({}, limits), { deployments: project.deployments, tasks: code.tasks });
+    checkTaskLimits(planeWith({}, limits), {
+      deployments: project.deployments,
+      tasks: code.tasks,
+      python: project.python,
+    });
   await check(["warehouse-slots"]);
   expect(await caught(check(["warehouse-slot"]))).toMatchObject({
     code: "limit-not-found",

@@ -185,20 +185,32 @@ async function namedLimits(client: Client): Promise<readonly string[]> {
   return found.map(({ name }) => name);
 }
 
+/** The limits of the tasks that an entrypoint reaches. */
+function limitUses(
+  entry: ProjectDeployment["entry"],
+  { tasks, python }: { tasks: ProjectCode["tasks"]; python: Project["python"] },
+): readonly { readonly limit: string; readonly task: string }[] {
+  if (entry.kind === "python")
+    return python.find((one) => one.module === entry.module && one.function === entry.function)?.limits ?? [];
+  const names = entry.kind === "flow" ? Object.keys(tasks.get(entry.module) ?? {}) : [];
+  return names.flatMap((task) => declaredLimits(task).map((limit) => ({ limit, task })));
+}
+
 /**
  * Checks that the limits of all tasks exist. Registering checks those of deployments.
  * @throws Failure that names the first missing limit and its task.
  */
 export async function checkTaskLimits(
   client: Client,
-  args: { deployments: readonly ProjectDeployment[]; tasks: ProjectCode["tasks"] },
+  args: {
+    deployments: readonly ProjectDeployment[];
+    tasks: ProjectCode["tasks"];
+    python: Project["python"];
+  },
 ): Promise<void> {
-  const uses = args.deployments.flatMap(({ entry, settings }) => {
-    const tasks = entry.kind === "flow" ? Object.keys(args.tasks.get(entry.module) ?? {}) : [];
-    return tasks.flatMap((task) =>
-      declaredLimits(task).map((limit) => ({ limit, task, deployment: deploymentNameOf(settings) })),
-    );
-  });
+  const uses = args.deployments.flatMap(({ entry, settings }) =>
+    limitUses(entry, args).map((use) => ({ ...use, deployment: deploymentNameOf(settings) })),
+  );
   if (uses.length === 0) return;
   const known = await namedLimits(client);
   const missing = uses.find(({ limit }) => !known.includes(limit));

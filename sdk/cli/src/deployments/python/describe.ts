@@ -51,10 +51,11 @@ const Flow = z.object({
     .catch([]),
   files: z.array(z.string()).nullable(),
   tasks: z.record(z.string(), z.string()).catch({}),
+  limits: z.array(z.object({ limit: z.string(), task: z.string() })).catch([]),
 });
 /**
  * A flow as its module declares it. `files`: the project's files that it imports; null if it may use any.
- * `tasks`: the version of each task by its name.
+ * `tasks`: the version of each task by its name. `limits`: the named limits of these tasks.
  */
 export type PythonFlowFacts = z.output<typeof Flow>;
 

@@ -109,7 +109,7 @@ def _flows_of(config: Json | None) -> list[Json]:
 def _flow(root: Path, path: str, function: str, now: Path) -> Json:
     module = _load(root, path, now)
     from .deploy.places import files_reached, flow_in
-    from .deploy.task_versions import task_versions
+    from .deploy.task_versions import task_limits, task_versions
     from .problem import TowpathError
 
     try:
@@ -138,6 +138,7 @@ def _flow(root: Path, path: str, function: str, now: Path) -> Json:
         "definedAt": None if code is None else {"file": code.co_filename, "line": code.co_firstlineno},
         "files": files,
         "tasks": task_versions(root.resolve(), files),
+        "limits": task_limits(root.resolve(), files),
     }
 
 

@@ -1,4 +1,4 @@
-"""The versions of a flow's tasks, by which the plan of a rerun tells what has changed."""
+"""The tasks of a flow: their versions, by which the plan of a rerun tells what has changed, and their limits."""
 
 from __future__ import annotations
 
@@ -25,11 +25,26 @@ def task_versions(root: Path, files: list[str] | None) -> dict[str, str]:
     versions = CodeVersions([root])
     found: dict[str, set[str | None]] = {}
     for name, version, fn in _declared():
-        path = _file_of(root, fn)
-        if path is not None and (files is None or path in files):
+        if _is_reached(root, files, fn):
             found.setdefault(name, set()).add(version or versions.of(fn))
     known = {name: next(iter(those)) for name, those in found.items() if len(those) == 1}
     return {name: version for name, version in sorted(known.items())[:_TASKS_MAX] if version is not None}
+
+
+def task_limits(root: Path, files: list[str] | None) -> list[dict[str, str]]:
+    """The named limits of the tasks that a flow may call, which a deploy looks for: `{"limit", "task"}`."""
+    found = {
+        (use if isinstance(use, str) else use[0], task.options.name)
+        for task in declared_tasks()
+        if _is_reached(root, files, task.fn)
+        for use in task.options.limits
+    }
+    return [{"limit": limit, "task": task} for limit, task in sorted(found)[:_TASKS_MAX]]
+
+
+def _is_reached(root: Path, files: list[str] | None, fn: Callable[..., Any]) -> bool:
+    path = _file_of(root, fn)
+    return path is not None and (files is None or path in files)
 
 
 def _declared() -> Iterator[tuple[str, str | None, Callable[..., Any]]]:

@@ -1,82 +1,26 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack } from "../harness/index.ts";
 import { heldPid, letGo, workFolder } from "./fixture.ts";
+import { deployFlows, inEachLanguage } from "./languages.fixture.ts";
+import { LIMITED } from "./limits.fixture.ts";
 
 const LEASES = { TOWPATH_LEASE_MS: "3000", TOWPATH_CLAIM_LEASE_MS: "2500", TOWPATH_RENEW_INTERVAL_MS: "500" };
 const LIMIT = { timeout: 120_000 };
 
-const FLOWS = `
-import { access, writeFile } from "node:fs/promises";
-import { setTimeout as pause } from "node:timers/promises";
-import { flow, task } from "towpath";
-import { z } from "zod";
-
-/** Reports when each try started and ended, which shows whether two ran at the same time. */
-const load = task({ name: "load", tags: ["warehouse", "unlimited"] }, async (n: number) => {
-  const beganMs = Date.now();
-  await pause(30);
-  console.log(JSON.stringify({ n, beganMs, endedMs: Date.now() }));
-});
-export const loads = flow({ name: "loads" }, async () => void (await Promise.all([1, 2, 3].map((n) => load(n)))));
-
-const part = task({ name: "part", tags: ["warehouse"] }, async () => "part");
-const whole = task({ name: "whole", tags: ["warehouse"] }, async () => part());
-export const nested = flow({ name: "nested" }, async () => whole());
-
-const other = task({ name: "other", tags: ["crm"] }, async () => "never");
-const mixed = task({ name: "mixed", tags: ["warehouse"] }, async () => other());
-export const mixes = flow({ name: "mixes" }, async () => mixed());
-
-export const far = task({ name: "far", tags: ["gate"] }, async () => "far");
-const near = task({ name: "near", tags: ["gate"] }, async () => far.with({ pool: "local" })());
-export const remote = flow({ name: "remote" }, async () => near());
-
-const hold = task({ name: "hold", tags: ["press"] }, async (folder: string) => {
-  await writeFile(folder + "/holding", String(process.pid));
-  while (!(await access(folder + "/go").then(() => true, () => false))) await pause(20);
-});
-export const holds = flow({ name: "holds", input: z.object({ folder: z.string() }) }, async ({ folder }) => hold(folder));
-`;
-
-const CONFIG = `
-import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { holds, loads, mixes, nested, remote } from "./flows.ts";
-export default defineConfig({
-  project: "tags",
-  stages: { test: {} },
-  pool: "local",
-  registry: ociLayout(REGISTRY, { name: "local" }),
-  deployments: [
-    deployment(loads),
-    deployment(nested, { tags: ["nested"] }),
-    deployment(mixes),
-    deployment(remote),
-    deployment(holds, { retry: { limit: 1, delayMs: 0, causes: ["lost"] } }),
-  ],
-});
-`;
-
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack({ controlEnv: LEASES });
-  const config = CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry")));
-  const home = await stack.project({ "flows.ts": FLOWS, "towpath.config.ts": config });
-  for (const stage of ["--no-stage", "--stage=test"]) {
-    const deployed = await stack.towpath(["deploy", stage], { cwd: home });
-    expect(deployed.code, deployed.output).toBe(0);
-  }
 }, 240_000);
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
-async function limit(name: string, slots: number): Promise<void> {
-  const set = await stack.towpath(["limit", "set", name, String(slots), "--kind", "tag"]);
+async function limit(name: string, slots: number, kind: "tag" | "named" = "tag"): Promise<void> {
+  const set = await stack.towpath(["limit", "set", name, String(slots), "--kind", kind]);
   expect(set.code, set.output).toBe(0);
 }
 
-const limitOf = async (name: string) =>
-  (await stack.client.listLimits({ query: { kind: "tag", name } })).items[0];
+const limitOf = async (name: string, kind: "tag" | "named" = "tag") =>
+  (await stack.client.listLimits({ query: { kind, name } })).items[0];
 
 /** Whether each try had ended before the next one started. */
 async function neverTwo(runIds: readonly string[]): Promise<boolean> {
@@ -91,14 +35,53 @@ async function neverTwo(runIds: readonly string[]): Promise<boolean> {
   return sorted.every((span, index) => index === 0 || (sorted[index - 1]?.endedMs ?? 0) <= span.beganMs);
 }
 
-describe("with a limit of a tag", () => {
+inEachLanguage((language) => {
+  const on = (name: string) => `${name}@${language}`;
+  let home: string;
+  beforeAll(async () => {
+    await limit("db", 1, "named");
+    home = await deployFlows(stack, language, LIMITED);
+    const second = await stack.towpath(["deploy", "--project", home, "--stage", `${language}-two`]);
+    expect(second.code, second.output).toBe(0);
+  }, 240_000);
+
+  test("a deploy refuses a task whose named limit does not exist", LIMIT, async () => {
+    const removed = await stack.towpath(["limit", "rm", "db"]);
+    expect(removed.code, removed.output).toBe(0);
+    const refused = await stack.towpath(["deploy", "--project", home, "--stage", language]);
+    expect(refused.code).not.toBe(0);
+    expect(refused.output).toMatch(/The limit "db" of the task "(query|scan)" in ".*" does not exist\./);
+  });
+
+  test(
+    "a task takes the slots of a named limit, and one that needs more than there are says so",
+    LIMIT,
+    async () => {
+      await limit("db", 1, "named");
+      await using worker = await stack.startWorker({ name: "named" });
+      const ids = [await stack.run(on("queries")), await stack.run(on("queries"))];
+      const runs = await Promise.all(ids.map((id) => stack.waitForRun(id)));
+      expect(
+        runs.map(({ state }) => state),
+        worker.output(),
+      ).toEqual(["completed", "completed"]);
+      expect(await neverTwo(ids)).toBe(true);
+      expect(await limitOf("db", "named")).toMatchObject({ taken: 0, waiting: 0 });
+      const scans = await stack.run(on("scans"));
+      const why = () => stack.towpath(["why", scans]).then(({ output }) => output);
+      await expect.poll(why, { timeout: 60_000 }).toMatch(/needs 3 slots|3 slots/);
+      await limit("db", 3, "named");
+      expect((await stack.waitForRun(scans)).state, worker.output()).toBe("completed");
+    },
+  );
+
   test(
     "tasks of two runs, in two stages, never run at the same time, and all slots return",
     LIMIT,
     async () => {
       await limit("warehouse", 1);
       await using worker = await stack.startWorker({ name: "one" });
-      const ids = [await stack.run("loads"), await stack.run("loads@test")];
+      const ids = [await stack.run(on("loads")), await stack.run(`loads@${language}-two`)];
       const runs = await Promise.all(ids.map((id) => stack.waitForRun(id)));
       expect(
         runs.map(({ state }) => state),
@@ -116,11 +99,11 @@ describe("with a limit of a tag", () => {
       await limit("warehouse", 1);
       await limit("crm", 1);
       await using worker = await stack.startWorker({ name: "two" });
-      const nested = await stack.waitForRun(await stack.run("nested"));
+      const nested = await stack.waitForRun(await stack.run(on("nested")));
       expect(nested.state, worker.output()).toBe("completed");
-      const tagged = await stack.towpath(["run", "loads@", "--tag", "warehouse", "--watch"]);
+      const tagged = await stack.towpath(["run", on("loads"), "--tag", "warehouse", "--watch"]);
       expect(tagged.code, tagged.output).toBe(0);
-      const mixed = await stack.waitForRun(await stack.run("mixes"));
+      const mixed = await stack.waitForRun(await stack.run(on("mixes")));
       expect(mixed).toMatchObject({ state: "failed", error: { name: "SlotsHeld" } });
       expect(mixed.error?.message).toContain('Task "other" needs slots, but "mixed"');
       expect(await limitOf("warehouse")).toMatchObject({ taken: 0, waiting: 0 });
@@ -132,7 +115,7 @@ describe("with a limit of a tag", () => {
     LIMIT,
     async () => {
       await limit("night shift", 0);
-      const runId = (await stack.towpath(["run", "nested@", "--tag", "night shift", "--json"])).output;
+      const runId = (await stack.towpath(["run", on("nested"), "--tag", "night shift", "--json"])).output;
       const id = /[0-9a-f-]{36}/.exec(runId)?.[0] ?? "";
       expect((await stack.towpath(["limit", "ls"])).output).toMatch(/night shift +tag +0/);
       const shown = await stack.towpath(["limit", "show", "night shift"]);
@@ -142,7 +125,7 @@ describe("with a limit of a tag", () => {
       expect(why.output).toContain("First in the wait list for the slots of tag `night shift`");
       expect(why.output).toContain("towpath limit set 'night shift' --kind tag SLOTS");
       await limit("nested", 7);
-      const deployment = await stack.towpath(["deployments", "show", "nested@"]);
+      const deployment = await stack.towpath(["deployments", "show", on("nested")]);
       expect(deployment.output).toMatch(/tags +nested/);
       expect(deployment.output).toMatch(/nested +tag +7/);
       const removed = await stack.towpath(["limit", "rm", "night shift", "--kind", "tag"]);
@@ -155,7 +138,7 @@ describe("with a limit of a tag", () => {
   test("a task in another pool uses the slot of the task that calls it", LIMIT, async () => {
     await limit("gate", 1);
     await using worker = await stack.startWorker({ name: "far" });
-    const run = await stack.waitForRun(await stack.run("remote"));
+    const run = await stack.waitForRun(await stack.run(on("remote")));
     expect(run.state, worker.output()).toBe("completed");
     expect(await limitOf("gate")).toMatchObject({ taken: 0, waiting: 0 });
   });
@@ -164,7 +147,7 @@ describe("with a limit of a tag", () => {
     await limit("press", 1);
     const worker = await stack.startWorker({ name: "lost-machine" });
     const work = await workFolder(stack);
-    const runId = await stack.run("holds", { folder: work });
+    const runId = await stack.run(on("holds"), { folder: work });
     const pid = await heldPid(work);
     expect(await limitOf("press")).toMatchObject({
       taken: 1,
