@@ -101,7 +101,10 @@ describe("a profile", LIMIT, () => {
     const { secret } = await stack.client.createKey({ body: { kind: "api", name: "new", role: "viewer" } });
     const renewed = await type("towpath login --profile one", { TOWPATH_KEY: secret });
     expect(renewed.code, renewed.output).toBe(0);
-    expect((await config()).profiles).toEqual({ one: { url: stack.url, key: secret, workspace: "default" } });
+    const { workspace } = await stack.client.getMe();
+    expect((await config()).profiles).toEqual({
+      one: { url: stack.url, key: secret, workspace: "default", workspaceId: workspace.id },
+    });
   });
 
   test("is not renewed with a key whose address is TOWPATH_URL: that address gets the key", async () => {

@@ -83,7 +83,8 @@ export default defineConfig({
   pool: "local",
   stages: { typescript: {} },
   registry: ociLayout(REGISTRY, { name: "local" }),
-  deployments: [deployment(sample, { retry: { limit: 3, delayMs: 0, causes: ["killed", "lost"] } })],
+  // An exact replay runs an old version.
+  deployments: [deployment(sample, { floor: 1, retry: { limit: 3, delayMs: 0, causes: ["killed", "lost"] } })],
 });
 `;
 const PYTHON_CONFIG = `
@@ -95,7 +96,7 @@ config = project(
     pool="local",
     stages={"python": stage()},
     registry=oci_layout(REGISTRY),
-    deployments=[deployment(sample, retry={"limit": 3, "delay": 0, "causes": ["killed", "lost"]})],
+    deployments=[deployment(sample, floor=1, retry={"limit": 3, "delay": 0, "causes": ["killed", "lost"]})],
 )
 `;
 

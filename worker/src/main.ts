@@ -10,6 +10,7 @@ import { SecretUnavailable } from "./secrets/index.ts";
 import { printValues } from "./secrets/print-values.ts";
 import { startWarnings } from "./start-warnings.ts";
 import { StateError } from "./state/atomic-file.ts";
+import { WrongWorkspace } from "./trust/index.ts";
 import { WallImpossible } from "./walls/index.ts";
 import { printRuns, printWire } from "./wire/index.ts";
 import { startWorker } from "./worker.ts";
@@ -116,7 +117,7 @@ function faultsText({ faults }: ConfigError): string {
 
 function fatalOf(error: unknown): Fatal {
   if (error instanceof ConfigError) return { code: "configuration", message: faultsText(error) };
-  if (error instanceof JournalError || error instanceof Refused)
+  if (error instanceof JournalError || error instanceof Refused || error instanceof WrongWorkspace)
     return { code: error.code, message: error.message };
   if (error instanceof WallImpossible) return { code: "wall-impossible", message: error.message };
   if (error instanceof StateError) return { code: "state", message: error.message };

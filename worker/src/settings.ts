@@ -1,5 +1,14 @@
 import { hostname } from "node:os";
-import { BucketAddress, CodeAddress, DurationMs, LIMITS, Name, OciAddress } from "@towpath/contract";
+import {
+  BucketAddress,
+  CodeAddress,
+  DeploymentName,
+  DurationMs,
+  Id,
+  LIMITS,
+  Name,
+  OciAddress,
+} from "@towpath/contract";
 import { z } from "zod";
 import { ComputeShape } from "./compute/index.ts";
 import { SecretSourceShape, VaultShape } from "./secrets/shapes.ts";
@@ -112,6 +121,9 @@ export const Settings = z.strictObject({
     'The worker\'s API key: `{"file": PATH}`, `{"env": NAME}`, `{"exec": {"command": [...]}}` or `{"vault": {"path": PATH, "field": FIELD}}`. Every other secret of this file has the same sources.',
   ),
   pool: Name.describe("The pool whose runs it takes."),
+  workspace: Id.optional().describe(
+    "The id of its workspace, which `towpath whoami` prints. The worker takes no work from a control plane that names another one, and no spec that was signed for another one. Unset: the control plane says which workspace it is.",
+  ),
   name: z
     .string()
     .min(1)
@@ -151,6 +163,12 @@ export const Settings = z.strictObject({
     .min(1, "name at least one public key whose signatures this worker accepts")
     .max(64)
     .describe('Public keys whose signatures it accepts: `{"file": PATH}`, or Ed25519 JWKs.'),
+  floors: z
+    .record(DeploymentName, z.int().min(1))
+    .default({})
+    .describe(
+      'The oldest version of a deployment that may run here, by the deployment\'s name with its stage: `{"churn@prod": 7}`. Signed floors can only be higher. A worker whose `stateDir` is new knows no others yet.',
+    ),
   registries: z
     .record(Name, RegistryShape)
     .default({})

@@ -41,7 +41,7 @@ import { removeIfAny } from "./state/atomic-file.ts";
 import { DatabaseWatch } from "./state/database-watch.ts";
 import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
 import { Keyrings } from "./store/keyrings.ts";
-import { importTrustedKeys, openFloors, type Trust } from "./trust/index.ts";
+import { checkSessionWorkspace, importTrustedKeys, openFloors, type Trust } from "./trust/index.ts";
 import { VERSION } from "./version.ts";
 import { removeUnfollowed, type Walls } from "./walls/index.ts";
 
@@ -194,6 +194,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     }),
     onAnswer: (said, sentAtMs) => database.heard(said, sentAtMs),
     onSession: async (session, sentAtMs) => {
+      checkSessionWorkspace(config, session.workspaceId);
       database.heard(session, sentAtMs);
       // A control plane that does not wait for the offering takes the first poll as the list of all held attempts.
       if (database.reconciled === undefined) await late.offering?.reopened;
@@ -294,11 +295,21 @@ function wakesOf(loops: readonly Loop[]): AttemptsOptions["wake"] {
 
 /** The keys and rules by which this worker accepts signed specs, and its parameter checks. */
 async function openTrust(config: WorkerConfig, args: { floors: string; clock: Clock }): Promise<Trust> {
-  const { pool, registries } = config;
+  const { pool, registries, workspace } = config;
   const floors = await openFloors(args.floors);
   const keys = await importTrustedKeys(config.trustedKeys);
   const checks = new CheckPool({ coolDownMs: 0 });
-  return { keys, pool, registries, floors, clock: args.clock, verified: new Map(), checks };
+  return {
+    keys,
+    pool,
+    registries,
+    floors,
+    workspace,
+    leastVersions: config.floors,
+    clock: args.clock,
+    verified: new Map(),
+    checks,
+  };
 }
 
 /** The amounts of this worker: declared or detected. */

@@ -3,6 +3,7 @@ import { declareChaos } from "./chaos/commands.ts";
 import { declareCompletion } from "./completion/declare.ts";
 import { declareDemo } from "./demo/seed.ts";
 import { declareDeployments } from "./deployments/declare.ts";
+import { declareLedger } from "./deployments/ledger-commands.ts";
 import { declareDev } from "./dev/dev.ts";
 import { declareDoctor } from "./doctor/commands.ts";
 import { declareIdentity } from "./identity/declare.ts";
@@ -28,6 +29,7 @@ export { EXIT } from "./failure.ts";
 const DECLARATIONS = [
   declareDev,
   declareDeployments,
+  declareLedger,
   declareRuns,
   declareSchedules,
   declareLimits,

@@ -134,6 +134,11 @@ export interface ProjectConfig {
   readonly deployments: readonly Deployment[];
   /** The stages of the project by name. @default none */
   readonly stages?: Readonly<Record<string, Stage>>;
+  /**
+   * The most versions that `floor` may stay behind the new one, 0 to 10 000. If a run that has not ended needs an older
+   * one, a deploy is refused. @default 100
+   */
+  readonly floorLag?: number;
   /** The lock of its Python flows and Python commands. Workers build its environment. @default the worker's interpreter */
   readonly environment?: LockOptions;
 }
@@ -226,6 +231,7 @@ const Config = z.strictObject({
     .record(Name, StageSchema)
     .refine((stages) => Object.keys(stages).length <= STAGES_MAX, `at most ${STAGES_MAX} stages`)
     .optional(),
+  floorLag: z.int().min(0).max(10_000).optional(),
   environment: Lock.optional(),
 });
 

@@ -46,6 +46,12 @@ export interface DeployReport {
   readonly code: BundleSize;
   /** What will keep runs from starting, and other faults that did not stop the deploy. Whole sentences. */
   readonly warnings: readonly string[];
+  /** The deployer's ledger after the deploy, with the hashes of its heads. Null: none is kept for this control plane. */
+  readonly ledger: {
+    readonly file: string;
+    readonly lines: number;
+    readonly heads: readonly string[];
+  } | null;
 }
 
 /** Options of `deploy`. What is left out comes from where `towpath deploy` takes it. */

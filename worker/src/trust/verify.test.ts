@@ -31,6 +31,8 @@ beforeEach(async () => {
     pool: "local",
     registries: { code: { kind: "oci-layout", path: "/nowhere" } },
     floors: await openFloors(join(dir, "floors.json")),
+    workspace: undefined,
+    leastVersions: {},
     clock: { nowMs: () => NOW },
     verified: new Map(),
     checks: new CheckPool(),
@@ -116,6 +118,22 @@ test("each stage has a floor of its own", async () => {
   expect(await refusalOf(old, { deployment: "train@test", version: 2 })).toBe("below-floor");
   const prod = await sign(JSON.stringify(specOf({ stage: "prod", version: 2 })));
   expect(await refusalOf(prod, { deployment: "train@prod", version: 2 })).toBe("verified");
+});
+
+test("the worker's own configuration names its workspace, whatever the control plane says", async () => {
+  const spec = await sign(JSON.stringify(specOf()));
+  trust = { ...trust, workspace: workspaceId };
+  expect(await refusalOf(spec)).toBe("verified");
+  trust = { ...trust, workspace: uuidv7(NOW + 1) };
+  expect(await refusalOf(spec)).toBe("wrong-workspace");
+});
+
+test("a floor of the worker's own configuration holds in a new state directory", async () => {
+  const spec = await sign(JSON.stringify(specOf()));
+  trust = { ...trust, leastVersions: { train: 4, other: 9 } };
+  expect(await refusalOf(spec)).toBe("below-floor");
+  trust = { ...trust, leastVersions: { train: 3 } };
+  expect(await refusalOf(spec)).toBe("verified");
 });
 
 test("each disagreement is refused with its own code", async () => {

@@ -24,6 +24,10 @@ export interface Trust {
   readonly pool: string;
   readonly registries: WorkerConfig["registries"];
   readonly floors: Floors;
+  /** The id of the workspace, from the worker's configuration. Undefined: not configured. */
+  readonly workspace: string | undefined;
+  /** The oldest version of each deployment, from the worker's configuration. */
+  readonly leastVersions: Readonly<Record<string, number>>;
   /** Wall clock. Only a spec's expiry is compared with it. */
   readonly clock: Clock;
   /** Verified payloads, by the text whose signature was verified. */
@@ -70,6 +74,7 @@ export interface ClaimedVersion extends Pick<Assignment, "deployment" | "version
 export async function verifyVersion(trust: Trust, claimed: ClaimedVersion): Promise<Spec> {
   const spec = trust.verified.get(claimed.spec) ?? parseSpec(await verifySignature(trust, claimed.spec));
   remember(trust, claimed.spec, spec);
+  checkWorkspace(spec, { trust, claimed });
   checkIdentity(spec, claimed);
   checkPlace(spec, { trust, trigger: claimed.trigger });
   checkAge(spec, trust);
@@ -136,10 +141,19 @@ function parseSpec(payload: Uint8Array): Spec {
   }
 }
 
-function checkIdentity(spec: Spec, claimed: ClaimedVersion) {
+function checkWorkspace(spec: Spec, { trust, claimed }: { trust: Trust; claimed: ClaimedVersion }) {
   if (spec.workspaceId !== claimed.workspaceId) {
     throw new Refusal("wrong-workspace", "The spec was signed for another workspace. Deploy it to this one.");
   }
+  if (trust.workspace !== undefined && spec.workspaceId !== trust.workspace) {
+    throw new Refusal(
+      "wrong-workspace",
+      `The spec was signed for the workspace ${spec.workspaceId}, and "workspace" in this worker's configuration is ${trust.workspace}. Deploy it to that workspace, or correct the configuration.`,
+    );
+  }
+}
+
+function checkIdentity(spec: Spec, claimed: ClaimedVersion) {
   const name = deploymentNameOf(spec);
   if (name !== claimed.deployment) {
     throw new Refusal(
@@ -188,7 +202,15 @@ function checkAge(spec: Spec, trust: Trust) {
   if (spec.expiresAt !== null && Date.parse(spec.expiresAt) <= trust.clock.nowMs()) {
     throw new Refusal("expired-spec", `The spec expired at ${spec.expiresAt}. Deploy it again.`);
   }
-  const floor = Math.max(spec.floor, trust.floors.current(spec.workspaceId, deploymentNameOf(spec)));
+  const name = deploymentNameOf(spec);
+  const least = Object.hasOwn(trust.leastVersions, name) ? (trust.leastVersions[name] ?? 1) : 1;
+  if (spec.version < least) {
+    throw new Refusal(
+      "below-floor",
+      `Version ${spec.version} is older than ${least}, the oldest that "floors" in this worker's configuration allows. Start the run from a later version.`,
+    );
+  }
+  const floor = Math.max(spec.floor, trust.floors.current(spec.workspaceId, name));
   if (spec.version < floor) {
     throw new Refusal(
       "below-floor",

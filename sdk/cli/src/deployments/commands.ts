@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import type { DeployOutcome, DeployReport, PushedCode } from "towpath/deploy";
 import { Failure } from "../failure.ts";
 import { readSigningKey, type SigningKey } from "../identity/signing-key.ts";
+import type { Connection } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import type { Output } from "../output.ts";
@@ -10,6 +11,7 @@ import { warmBundler } from "./bundle.ts";
 import { bundleText, checkGrowth, noteSize } from "./bundle-size.ts";
 import { deployProject } from "./deploy.ts";
 import { commandToRun } from "./find.ts";
+import { headText, type LedgerUse, ledgerFile } from "./ledger.ts";
 import { loadProject } from "./load-project.ts";
 import { warmOwnPackages } from "./own-packages.ts";
 import { askStage, type StageChoice } from "./stage.ts";
@@ -24,6 +26,8 @@ export interface DeployCommand {
   readonly yes: boolean;
   /** Whether Python flows may be imported. */
   readonly imports: boolean;
+  readonly acceptGap: boolean;
+  readonly newWorkspace: boolean;
   /** Whether to wait for the first line of standard input, for a parent that starts us ahead. */
   readonly whenTold: boolean;
 }
@@ -48,6 +52,35 @@ export async function signingKeyInUse(invocation: Invocation, folder: StateFolde
       "or use an existing one with TOWPATH_SIGNING_KEY_FILE",
     ],
   });
+}
+
+/**
+ * The workspace to sign for. If the profile in use names its workspace, the control plane cannot name another one.
+ * @throws Failure `other-workspace`.
+ */
+export async function workspaceToSign({ client, profile, workspaceId, url }: Connection): Promise<string> {
+  const { workspace } = await client.getMe();
+  if (workspaceId === undefined || workspaceId === workspace.id) return workspace.id;
+  throw new Failure(
+    `The profile "${profile}" is for the workspace ${workspaceId}, and ${url} says that its key is for ${workspace.id}.`,
+    {
+      exit: "invalidInput",
+      code: "other-workspace",
+      next: [
+        "nothing was signed: `towpath whoami` shows the address and the key in use",
+        `if the profile should have this workspace: \`towpath profiles rm ${profile}\`, then \`towpath login\``,
+      ],
+    },
+  );
+}
+
+/** The ledger of a project. Null for a control plane of `towpath dev`: its versions end with its state folder. */
+export function ledgerFor(
+  { isLocal }: Connection,
+  args: { root: string } & Pick<LedgerUse, "acceptGap" | "newWorkspace">,
+): LedgerUse | null {
+  const { root, acceptGap, newWorkspace } = args;
+  return isLocal ? null : { file: ledgerFile(root), acceptGap, newWorkspace };
 }
 
 /** The start of a digest, enough to tell versions apart. */
@@ -98,6 +131,18 @@ export function printDeploy(output: Output, report: DeployReport): void {
   );
 }
 
+/** Prints the ledger's head, which the deployer can compare and must commit. */
+function printLedger(output: Output, { report, isNew }: { report: DeployReport; isNew: boolean }): void {
+  const { ledger, outcomes } = report;
+  if (ledger === null || !outcomes.some(({ status }) => status === "registered")) return;
+  output.note(output.style.dim(`ledger: ${basename(ledger.file)}, head ${headText(ledger.heads)}`));
+  output.next(
+    isNew
+      ? `commit ${basename(ledger.file)}: it records what you sign, so that nobody else chooses the numbers`
+      : `commit ${basename(ledger.file)}`,
+  );
+}
+
 /** `towpath deploy [NAME…]` */
 export async function deploy(invocation: Invocation, command: DeployCommand): Promise<void> {
   const root = resolve(invocation.cwd, command.project ?? ".");
@@ -106,8 +151,11 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   const chooseStage = (stages: readonly string[]) => askStage(invocation, { stages, choice: command.stage });
   const project = await loadProject(root, { folder, stage: chooseStage, imports: command.imports });
   const key = await signingKeyInUse(invocation, folder);
-  const client = await invocation.client(root);
+  const connection = await invocation.connect(root);
+  const { client } = connection;
   await invocation.announce(root);
+  await workspaceToSign(connection);
+  const isNew = !existsSync(ledgerFile(root));
   const { names, plan } = command;
   const stage = project.stage === null ? [] : ["--stage", project.stage.name];
   const report = await deployProject(invocation, {
@@ -118,12 +166,14 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
     plan,
     // Only `dev` starts a deploy ahead.
     byReach: command.whenTold,
+    ledger: command.whenTold ? null : ledgerFor(connection, { root: project.root, ...command }),
     beforePush: async (size) => {
       if (!command.yes) await checkGrowth(folder, { project: project.name, size });
     },
   });
   if (!plan && existsSync(folder.root)) await noteSize(folder, { project: project.name, size: report.code });
   printDeploy(invocation.output, report);
+  printLedger(invocation.output, { report, isNew });
   const [first] = report.outcomes;
   if (plan && report.outcomes.every(({ status }) => status === "unchanged"))
     invocation.output.line("Nothing would change.");

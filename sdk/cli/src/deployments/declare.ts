@@ -75,9 +75,19 @@ function declareRollback(group: Group, carry: Carry): void {
     .argument("<deployment>", NAME_HELP)
     .argument("<version>", "the version to return to", versionNumber)
     .option("--yes", "do not ask first")
+    .option("--project <dir>", "use the ledger of the project in this folder", ".")
+    .option("--accept-gap", "go on above versions of the control plane that the ledger lacks")
     .addHelpText("after", "\nExample:\n  $ towpath deployments rollback flights@prod 3")
-    .action((name, version, { yes }, command) =>
-      carry(command, (invocation) => rollBack(invocation, { name, version, yes: yes === true })),
+    .action((name, version, { yes, project, acceptGap }, command) =>
+      carry(command, (invocation) =>
+        rollBack(invocation, {
+          name,
+          version,
+          project,
+          yes: yes === true,
+          acceptGap: acceptGap === true,
+        }),
+      ),
     );
 }
 
@@ -142,6 +152,8 @@ function declareDeploy(root: Root, carry: Carry): void {
     .option("--plan", "show what would change, and change nothing")
     .option("--no-import", "read the declared parameters of Python flows, and import none of their modules")
     .option("--yes", "deploy code that is ten times larger than at the last deploy")
+    .option("--accept-gap", "go on above versions of the control plane that the ledger lacks")
+    .option("--new-workspace", "sign for a workspace that the ledger does not know yet")
     .addOption(new Option("--when-told", "start at the first line of standard input").hideHelp())
     .addHelpText(
       "after",
@@ -156,6 +168,8 @@ function declareDeploy(root: Root, carry: Carry): void {
           plan: options.plan === true,
           yes: options.yes === true,
           imports: options.import,
+          acceptGap: options.acceptGap === true,
+          newWorkspace: options.newWorkspace === true,
           whenTold: options.whenTold === true,
         }),
       ),

@@ -99,6 +99,7 @@ function controlPlane() {
     if (pathname === "/api/pools") return answer(200, { items: [pool], next: null });
     if (pathname.startsWith("/api/pools/"))
       return answer(404, { ...missing, code: "pool-not-found", retryable: false });
+    if (pathname.endsWith("/pinned")) return answer(200, { oldest: null, runs: 0, runId: null });
     if (pathname.endsWith("/spec")) {
       const version = Number(pathname.split("/").at(-2));
       return answer(200, { spec: plane.answerInstead ?? registered[version - 1] });
@@ -141,7 +142,13 @@ describe("a deploy is compared with the registered version", () => {
     const project = await projectIn(folder.root);
     const plane = controlPlane();
     const carry = async (plan: boolean, with_: SigningKey, more: Partial<Project>) => {
-      const request = { project: { ...project, ...more }, names: [], client: plane.client, plan };
+      const request = {
+        project: { ...project, ...more },
+        names: [],
+        ledger: null,
+        client: plane.client,
+        plan,
+      };
       const { outcomes } = await deployProject(invocation, { ...request, key: with_ });
       return outcomes[0];
     };
@@ -236,7 +243,14 @@ test("a deployment that no worker of its pool can hold gets a warning", async ()
     const deployments = [{ ...one, settings: { ...one.settings, compute } }];
     const { client } = controlPlane();
     const key = await generateSigningKey();
-    const request = { project: { ...project, deployments }, names: [], client, plan: false, key };
+    const request = {
+      project: { ...project, deployments },
+      names: [],
+      ledger: null,
+      client,
+      plan: false,
+      key,
+    };
     return (await deployProject(invocation, request)).warnings;
   };
   expect(await warnings({ cpu: 4 })).toEqual([]);
@@ -254,6 +268,7 @@ test("a failed look at workers after the registration is a warning, because the 
   const report = await deployProject(invocation, {
     project,
     names: [],
+    ledger: null,
     client: plane.client,
     plan: false,
     key,
@@ -287,7 +302,7 @@ test("a task in another pool that no worker there can hold gets a warning with i
   const { client } = controlPlane();
   const key = await generateSigningKey();
   const deployments = [{ ...one, entry }];
-  const request = { project: { ...project, deployments }, names: [], client, plan: false, key };
+  const request = { project: { ...project, deployments }, names: [], ledger: null, client, plan: false, key };
   expect((await deployProject(invocation, request)).warnings).toEqual([
     '"train: deploy-test-fit" needs 64 CPUs; the workers of pool "local" have at most 4. Its runs wait until a larger worker is online.',
   ]);

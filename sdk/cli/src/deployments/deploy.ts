@@ -1,30 +1,22 @@
 import type { Client } from "@towpath/client";
-import {
-  DEV_STAGE,
-  type Deployment,
-  type DeploymentVersion,
-  deploymentNameOf,
-  needsOf,
-  Problem,
-  type Spec,
-} from "@towpath/contract";
+import { DEV_STAGE, deploymentNameOf, needsOf } from "@towpath/contract";
 import type { BundleSize, DeployOutcome, DeployReport } from "towpath/deploy";
 import type { Clock } from "../clock.ts";
 import type { CliConfig } from "../config.ts";
 import { Failure, toFailure } from "../failure.ts";
-import { readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
+import type { SigningKey } from "../identity/signing-key.ts";
 import { findPool, misfits, type Wanting } from "../pools/find.ts";
 import { bundleSize } from "./bundle-size.ts";
 import { buildCode, type ProjectCode } from "./code.ts";
+import { FLOOR_LAG } from "./floor.ts";
+import { type LedgerUse, readLedger } from "./ledger.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
 import { pushCode } from "./push-code.ts";
 import { reachOf } from "./reach.ts";
 import { checkTaskLimits, findLacks } from "./readiness.ts";
-import { buildSpec, codePin, differences, remoteTasksOf, type SpecGround, saysTheSame } from "./spec.ts";
+import { type Registration, register } from "./register.ts";
+import { codePin, remoteTasksOf, type SpecGround } from "./spec.ts";
 import { unstagedWarnings } from "./unstaged.ts";
-
-/** How often a registration is repeated after a conflict about its version number. */
-const CONFLICTS_MAX = 5;
 
 /** What a deploy needs. */
 export interface DeployRequest {
@@ -37,102 +29,12 @@ export interface DeployRequest {
   readonly plan: boolean;
   /** Whether later deploys keep the version of a deployment if only code changes that it does not use. @default false */
   readonly byReach?: boolean;
+  /** The deployer's ledger. Null: none is kept, for a control plane on this machine. */
+  readonly ledger: LedgerUse | null;
   /** Resolves when the workers have been started, for a caller that starts them at the same time. @default at once */
   readonly workersStarted?: Promise<void>;
   /** Called with the size of the code before it is pushed. What it throws stops the deploy. */
   readonly beforePush?: (size: BundleSize) => Promise<void>;
-}
-
-interface Registration extends DeployRequest {
-  readonly ground: Omit<SpecGround, "version" | "issuedAt">;
-  readonly nowIso: () => string;
-}
-
-async function latestOf(client: Client, name: string): Promise<Deployment | null> {
-  try {
-    return await client.getDeployment({ params: { name } });
-  } catch (failure) {
-    if (failure instanceof Problem && failure.code === "deployment-not-found") return null;
-    throw failure;
-  }
-}
-
-/**
- * The number of the last version: of the latest one, or of a deployment that was removed. A removed one continues its numbers,
- * because workers refuse a number below the floor that they know.
- */
-async function lastNumber(client: Client, { name, latest }: { name: string; latest: number | undefined }) {
-  if (latest !== undefined) return latest;
-  try {
-    const { items } = await client.listVersions({ params: { name }, query: { limit: 1 } });
-    return items[0]?.version ?? 0;
-  } catch (failure) {
-    if (failure instanceof Problem && failure.code === "deployment-not-found") return 0;
-    throw failure;
-  }
-}
-
-/**
- * The spec of a version, if it was signed with this key. The control plane is not trusted: the signature must be ours, and
- * the spec must be for that version of that deployment.
- */
-export async function ownSpec(
-  client: Client,
-  args: { name: string; version: number; workspaceId: string; key: SigningKey },
-): Promise<Spec | null> {
-  const { name, version, workspaceId, key } = args;
-  const { spec: jws } = await client.getSpec({ params: { name, version } });
-  const spec = await readSigned(jws, key);
-  const isIt =
-    spec?.workspaceId === workspaceId && deploymentNameOf(spec) === name && spec.version === version;
-  return isIt ? spec : null;
-}
-
-/** The spec of the latest version, if it was signed with this key. */
-async function registered(
-  { client, key, ground }: Registration,
-  { name, latest }: { name: string; latest: DeploymentVersion | undefined },
-): Promise<Spec | null> {
-  if (latest?.keyId !== key.kid) return null;
-  return await ownSpec(client, { name, version: latest.version, workspaceId: ground.workspaceId, key });
-}
-
-async function registerOnce(args: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {
-  const name = deploymentNameOf(deployment.settings);
-  const latest = (await latestOf(args.client, name))?.latest;
-  const version = (await lastNumber(args.client, { name, latest: latest?.version })) + 1;
-  const spec = buildSpec(deployment, { ...args.ground, version, issuedAt: args.nowIso() });
-  const before = await registered(args, { name, latest });
-  const changed = before && differences(before, spec);
-  const { digest } = spec.code;
-  if (latest && before && saysTheSame(before, spec))
-    return {
-      deployment: name,
-      version: latest.version,
-      status: "unchanged",
-      digest: before.code.digest,
-      keyId: latest.keyId,
-      changed,
-      wasRemoved: false,
-    };
-  const wasRemoved = latest === undefined && version > 1;
-  const outcome = { deployment: name, version, digest, keyId: args.key.kid, changed, wasRemoved };
-  if (args.plan) return { ...outcome, status: "planned" };
-  const { reach, ...rest } = spec;
-  const signed = args.byReach === true && reach !== undefined ? { ...rest, reach } : rest;
-  await args.client.registerVersion({ body: { spec: await signSpec(signed, args.key) } });
-  return { ...outcome, status: "registered" };
-}
-
-async function register(args: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {
-  for (let conflict = 1; ; conflict++) {
-    try {
-      return await registerOnce(args, deployment);
-    } catch (failure) {
-      const isRace = failure instanceof Problem && failure.code === "version-conflict";
-      if (!isRace || conflict >= CONFLICTS_MAX) throw failure;
-    }
-  }
 }
 
 /** The chosen deployments. @throws Failure for a name that the project does not have. */
@@ -250,7 +152,9 @@ export async function deployProject(
       configFile: project.configFile,
       reach: (entry) => reachOf(entry, code.sources),
     },
-    nowIso: () => new Date(invocation.clock.nowMs()).toISOString(),
+    floorLag: project.floorLag ?? FLOOR_LAG,
+    nowMs: () => invocation.clock.nowMs(),
+    notes: [],
   };
   const outcomes = await registerAll(registration, deployments);
   await request.workersStarted;
@@ -259,8 +163,16 @@ export async function deployProject(
     outcomes,
     pushed: request.plan ? null : pushed,
     code: size,
-    warnings: [...code.warnings, ...checks],
+    warnings: [...code.warnings, ...registration.notes, ...checks],
+    ledger: await ledgerReport(request),
   };
+}
+
+/** The ledger after a deploy. Null: none is kept. */
+async function ledgerReport({ ledger }: DeployRequest): Promise<DeployReport["ledger"]> {
+  if (ledger === null) return null;
+  const { heads, lines } = await readLedger(ledger.file);
+  return { file: ledger.file, lines: lines.length, heads };
 }
 
 /**

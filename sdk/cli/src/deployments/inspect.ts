@@ -279,7 +279,7 @@ export async function showDeployment(invocation: Invocation, written: string): P
   if (versions.next !== null) output.line(style.dim(`The latest ${VERSIONS_SHOWN} versions.`));
   printSchedules(output, schedules);
   printLimits(output, limits);
-  if (latest.version > 1)
+  if (detail.since !== null)
     output.next(`\`towpath deployments diff ${printedName(name)}\` shows what the latest version changed`);
 }
 
@@ -313,13 +313,15 @@ export function printChanges(
     );
 }
 
-/** The two versions to compare. @throws Failure if they are one. */
-function comparedOf(
+/** The two versions to compare. Numbers may have gaps. @throws Failure if they are one. */
+async function comparedOf(
+  client: Client,
   { name, latest }: Deployment,
   given: { before: number | undefined; after: number | undefined },
-): { before: number; after: number } {
+): Promise<{ before: number; after: number }> {
   const after = given.after ?? latest.version;
-  const before = given.before ?? after - 1;
+  const before =
+    given.before ?? (await client.getVersion({ params: { name, version: after }, query: {} })).since ?? 0;
   if (before >= 1 && before !== after) return { before, after };
   if (latest.version === 1)
     throw new Failure(`"${name}" has only one version, v1. There is nothing to compare yet.`, {
@@ -327,7 +329,7 @@ function comparedOf(
       code: "no-earlier-version",
     });
   throw new Failure(
-    before < 1 ? `v1 is the first version of "${name}".` : `Both versions of "${name}" are v${after}.`,
+    before < 1 ? `v${after} is the first version of "${name}".` : `Both versions of "${name}" are v${after}.`,
     {
       exit: "invalidInput",
       code: "no-earlier-version",
@@ -346,7 +348,7 @@ export async function diffVersions(
   const client = await invocation.client();
   const deployment = await findDeployment(client, request.name);
   const { name } = deployment;
-  const { before, after } = comparedOf(deployment, request);
+  const { before, after } = await comparedOf(client, deployment, request);
   const [now, old] = await Promise.all([
     client.getVersion({ params: { name, version: after }, query: { since: before } }),
     client.getVersion({ params: { name, version: before }, query: {} }),

@@ -286,6 +286,7 @@ export async function loadProject(
     registry,
     files: config.files,
     environment: locked,
+    floorLag: config.floorLag,
     deployments,
     stores: [config.store, ...Object.values(config.stages ?? {}).map((one) => one.store)].filter(
       (name) => name !== undefined,

@@ -20,6 +20,7 @@ function linesFor(outcome: Partial<DeployOutcome>): string[] {
     pushed: null,
     code: { files: 2, bytes: 2048, largest: [{ path: "flow.js", bytes: 1024 }] },
     warnings: [],
+    ledger: null,
   });
   return lines;
 }

@@ -49,8 +49,9 @@ export const LEFT_OUT_FOLDERS: readonly string[] = [
 /** The file in a folder that marks a virtual environment of Python, whatever its name. */
 const ENVIRONMENT_MARK = "pyvenv.cfg";
 
-/** Files that are never part of the code: local secrets, and leftovers of tools. */
-export const LEFT_OUT_FILES = /^(\.env(\..*)?|\.npmrc|\.DS_Store|.*\.tsbuildinfo|.*\.log|.*\.py[co])$/;
+/** Files that are never part of the code: local secrets, the ledger, and leftovers of tools. */
+export const LEFT_OUT_FILES =
+  /^(towpath\.ledger\.jsonl(\.lock)?|\.env(\..*)?|\.npmrc|\.DS_Store|.*\.tsbuildinfo|.*\.log|.*\.py[co])$/;
 
 /** The files of a project, and what was left out. */
 export interface ProjectFiles {

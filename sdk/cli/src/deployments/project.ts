@@ -35,6 +35,8 @@ export interface Project {
   /** The locked environment of its Python flows and commands. Null: it has none. */
   readonly environment: ProjectEnvironment | null;
   readonly deployments: readonly ProjectDeployment[];
+  /** The most versions that a floor may stay behind the new one. Undefined: the default. */
+  readonly floorLag?: number | undefined;
   /** The names of all stores that the project or a stage uses. */
   readonly stores: readonly string[];
   /** The names of all its stages. */

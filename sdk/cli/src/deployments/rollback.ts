@@ -1,14 +1,20 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Client } from "@towpath/client";
 import { type Deployment, Problem, type Spec } from "@towpath/contract";
+import { linesOf } from "@towpath/contract/ledger";
 import { EXIT, Failure } from "../failure.ts";
-import { type SigningKey, signSpec } from "../identity/signing-key.ts";
+import type { SigningKey } from "../identity/signing-key.ts";
 import { canAsk, confirmed } from "../kernel/confirm.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { runCommand } from "../runs/parameters.ts";
-import { signingKeyInUse } from "./commands.ts";
-import { ownSpec } from "./deploy.ts";
+import { ledgerFor, signingKeyInUse, workspaceToSign } from "./commands.ts";
 import { findDeployment } from "./find.ts";
+import { floorFor } from "./floor.ts";
 import { printChanges, printedName } from "./inspect.ts";
+import { headText, type LedgerUse, type NextNumber, type Origins, readLedger } from "./ledger.ts";
+import { findConfig } from "./python/config-file.ts";
+import { numberFor, ownSpec, readSaid, signAndRegister } from "./register.ts";
 import { saysTheSame } from "./spec.ts";
 
 /** The arguments of `towpath deployments rollback`. */
@@ -18,6 +24,9 @@ export interface RollbackRequest {
   readonly version: number;
   /** Does not ask first. */
   readonly yes: boolean;
+  /** The project's folder, with the ledger. */
+  readonly project: string;
+  readonly acceptGap: boolean;
 }
 
 /** What a rollback reads before it signs. */
@@ -27,6 +36,13 @@ interface Ground {
   readonly workspaceId: string;
   readonly deployment: Deployment;
   readonly version: number;
+  readonly ledger: LedgerUse | null;
+}
+
+/** A spec to sign, with what decides on its floor and expiry. */
+interface Next extends Origins {
+  readonly spec: Spec;
+  readonly notes: readonly string[];
 }
 
 /** @throws Failure if the version is not an earlier one. */
@@ -63,7 +79,8 @@ async function earlierSpec({ client, key, workspaceId, deployment, version }: Gr
         ],
       },
     );
-  const spec = await ownSpec(client, { name, version, workspaceId, key });
+  const { spec: jws } = await client.getSpec({ params: { name, version } });
+  const spec = await ownSpec(jws, { name, version, workspaceId, key });
   if (spec !== null) return spec;
   throw new Failure(`The signed spec of v${version} of "${name}" cannot be verified with your key.`, {
     exit: "invalidInput",
@@ -75,8 +92,18 @@ async function earlierSpec({ client, key, workspaceId, deployment, version }: Gr
   });
 }
 
-/** The oldest version that the latest spec allows. An unverified spec may only raise it. */
-async function floorOf({ client, deployment: { name, latest } }: Ground): Promise<number> {
+/**
+ * The oldest version to which a rollback may return. A floor that a deploy chose by the runs that had not ended withdraws
+ * nothing on purpose, and the ledger says which those are. Without it, an unverified spec may only raise the floor.
+ */
+async function withdrawnBelow({ client, deployment, ledger, workspaceId }: Ground): Promise<number> {
+  const { name, latest } = deployment;
+  const lines =
+    ledger === null
+      ? []
+      : linesOf(await readLedger(ledger.file), { workspace: workspaceId, deployment: name });
+  if (lines.some(({ version }) => version >= latest.version))
+    return lines.findLast(({ floorBy }) => floorBy === "author")?.floor ?? 1;
   const { spec } = await client.getVersion({ params: { name, version: latest.version }, query: {} });
   return typeof spec.floor === "number" ? spec.floor : 1;
 }
@@ -104,17 +131,46 @@ export function checkAllowed(spec: Spec, args: { name: string; floor: number; no
     });
 }
 
-/** The earlier spec as the next version. Its floor is never lowered. */
-async function nextSpec(ground: Ground, nowMs: number): Promise<Spec> {
+function raced(name: string, cause?: unknown): Failure {
+  return new Failure(`Another version of "${name}" was registered at the same time.`, {
+    exit: "invalidInput",
+    code: "version-conflict",
+    next: [`\`towpath deployments show ${printedName(name)}\` shows it; then run the rollback again`],
+    cause,
+  });
+}
+
+/** The floor of the next version: never below that of the latest one. */
+async function nextFloor(ground: Ground, args: { number: NextNumber; withdrawn: number }) {
+  const { client, deployment, ledger } = ground;
+  const { version, last } = args.number;
+  if (last === null) return { floor: args.withdrawn, by: "author" as const, notes: [] };
+  const given = { name: deployment.name, version, given: undefined, last, isKept: ledger !== null };
+  // A rollback must not fail because of an old run.
+  return await floorFor(client, { ...given, lagMax: Number.POSITIVE_INFINITY });
+}
+
+/** The earlier spec as the next version. */
+async function nextSpec(ground: Ground, nowMs: number): Promise<Next> {
   const earlier = await earlierSpec(ground);
-  const { name, latest } = ground.deployment;
-  const floor = await floorOf(ground);
-  checkAllowed(earlier, { name, floor, nowMs });
+  const { name } = ground.deployment;
+  const withdrawn = await withdrawnBelow(ground);
+  checkAllowed(earlier, { name, floor: withdrawn, nowMs });
+  const { claimed } = await readSaid(ground, { name, workspace: ground.workspaceId });
+  // What was compared and shown is the version that was the latest then.
+  if (claimed.version !== ground.deployment.latest.version) throw raced(name);
+  const number = await numberFor(ground, claimed);
+  const floor = await nextFloor(ground, { number, withdrawn });
   return {
-    ...earlier,
-    version: latest.version + 1,
-    floor: Math.max(earlier.floor, floor),
-    issuedAt: new Date(nowMs).toISOString(),
+    spec: {
+      ...earlier,
+      version: number.version,
+      floor: Math.max(earlier.floor, floor.floor),
+      issuedAt: new Date(nowMs).toISOString(),
+    },
+    floorBy: floor.by,
+    expiresBy: "author",
+    notes: [...number.notes, ...floor.notes],
   };
 }
 
@@ -122,22 +178,35 @@ async function nextSpec(ground: Ground, nowMs: number): Promise<Spec> {
 async function isLatest({ client, key, workspaceId, deployment }: Ground, spec: Spec): Promise<boolean> {
   const { name, latest } = deployment;
   if (latest.keyId !== key.kid) return false;
-  const current = await ownSpec(client, { name, version: latest.version, workspaceId, key });
-  return current !== null && saysTheSame(current, spec);
+  const { version } = latest;
+  const { spec: jws } = await client.getSpec({ params: { name, version } });
+  const current = await ownSpec(jws, { name, version, workspaceId, key });
+  return current !== null && saysTheSame(current, spec, { floor: false, expiresAt: true });
 }
 
-async function register({ client, key, deployment: { name } }: Ground, spec: Spec): Promise<Deployment> {
+async function register(ground: Ground, next: Next): Promise<Deployment> {
+  const { name } = ground.deployment;
   try {
-    return await client.registerVersion({ body: { spec: await signSpec(spec, key) } });
+    return await signAndRegister(ground, next);
   } catch (failure) {
     if (!(failure instanceof Problem) || failure.code !== "version-conflict") throw failure;
-    throw new Failure(`Another version of "${name}" was registered at the same time.`, {
-      exit: "invalidInput",
-      code: failure.code,
-      next: [`\`towpath deployments show ${printedName(name)}\` shows it; then run the rollback again`],
-      cause: failure,
-    });
+    throw raced(name, failure);
   }
+}
+
+/** The ledger for a rollback. Null outside a project, or for a control plane of `towpath dev`. */
+async function ledgerHere(invocation: Invocation, request: RollbackRequest): Promise<LedgerUse | null> {
+  const root = resolve(invocation.cwd, request.project);
+  const use = ledgerFor(await invocation.connect(), {
+    root,
+    acceptGap: request.acceptGap,
+    newWorkspace: false,
+  });
+  if (use === null || existsSync(use.file) || (await findConfig(root)) !== null) return use;
+  invocation.output.note(
+    `${invocation.output.style.yellow("!")} there is no ledger in ${root}; give the project's folder with --project, or its next deploy needs --accept-gap`,
+  );
+  return null;
 }
 
 /** Asks before the rollback. @throws Failure `not-confirmed` without a terminal and `--yes`. */
@@ -164,10 +233,12 @@ export async function rollBack(invocation: Invocation, request: RollbackRequest)
   const { name, latest } = deployment;
   checkNumber(deployment, request.version);
   const key = await signingKeyInUse(invocation, await invocation.folder());
-  const { workspace } = await client.getMe();
-  const ground: Ground = { client, key, workspaceId: workspace.id, deployment, version: request.version };
-  const spec = await nextSpec(ground, clock.nowMs());
+  const workspaceId = await workspaceToSign(await invocation.connect());
+  const ledger = await ledgerHere(invocation, request);
   const { version } = request;
+  const ground: Ground = { client, key, workspaceId, deployment, version, ledger };
+  const next = await nextSpec(ground, clock.nowMs());
+  const { spec } = next;
   if (await isLatest(ground, spec)) {
     output.data(deployment);
     output.line(
@@ -185,11 +256,16 @@ export async function rollBack(invocation: Invocation, request: RollbackRequest)
     output.line("Nothing was registered.");
     return EXIT.interrupted;
   }
-  const done = await register(ground, spec);
+  for (const note of next.notes) output.note(`${style.yellow("!")} ${note}`);
+  const done = await register(ground, next);
   output.data(done);
   output.line(
     `${style.green("✓")} v${done.latest.version} of ${name} has the content of v${version}; new runs use it`,
   );
+  if (ledger !== null) {
+    const { heads } = await readLedger(ledger.file);
+    output.next(`commit the ledger ${ledger.file}, head ${headText(heads)}`);
+  }
   output.next(`\`${runCommand(printedName(name), done.parameters)}\` starts a run`);
   return EXIT.ok;
 }

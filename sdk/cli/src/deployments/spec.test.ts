@@ -28,6 +28,7 @@ const deployment: ProjectDeployment = {
 const ground = {
   workspaceId: "0193a0b1-7c00-7000-8000-000000000001",
   version: 3,
+  floor: 1,
   issuedAt: "2026-01-01T00:00:00.000Z",
   code: { kind: "oci-layout", registry: "local", digest: `sha256:${"a".repeat(64)}` },
   modules: new Map([["src/flow.ts", "src/flow.js"]]),

@@ -20,6 +20,8 @@ export interface SpecGround {
   readonly workspaceId: string;
   readonly version: number;
   readonly issuedAt: string;
+  /** The oldest version that workers may still run. */
+  readonly floor: number;
   readonly code: CodePin;
   /** The path of each flow's source module in the pushed code. */
   readonly modules: ReadonlyMap<string, string>;
@@ -64,6 +66,7 @@ export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Sp
   const module = entry.kind === "flow" ? (modules.get(entry.module) ?? entry.module) : "";
   const parsed = Spec.safeParse({
     ...settings,
+    expiresAt: settings.expiresAt ?? null,
     ...rest,
     ...(reach !== null && { reach }),
     format: SPEC_FORMAT,
@@ -95,23 +98,37 @@ export function codePin(project: Project, digest: string): CodePin {
 
 const VOLATILE = { version: 0, issuedAt: "" };
 
+/** Which fields the project's configuration sets. Others follow from the time and from the runs that have not ended. */
+export interface GivenFields {
+  readonly floor: boolean;
+  readonly expiresAt: boolean;
+}
+
+const ALL_GIVEN: GivenFields = { floor: true, expiresAt: true };
+
+/** The fields that differ between any two versions. */
+function volatileOf(given: GivenFields): Partial<Record<keyof Spec, number | string>> {
+  return { ...VOLATILE, ...(!given.floor && { floor: 0 }), ...(!given.expiresAt && { expiresAt: "" }) };
+}
+
 /**
- * Whether two specs are equal apart from version and time of issue. If both have the same reach, code that the deployment
- * does not use does not count.
+ * Whether two specs are equal apart from version, time of issue, and what the configuration does not set. If both have the
+ * same reach, code that the deployment does not use does not count.
  */
-export function saysTheSame(a: Spec, b: Spec): boolean {
+export function saysTheSame(a: Spec, b: Spec, given = ALL_GIVEN): boolean {
   const isReachSame = a.reach !== undefined && a.reach === b.reach;
   const compared = (spec: Spec) => {
     const { reach: _, ...rest } = spec;
     const { kind, registry } = spec.code;
-    return { ...rest, ...VOLATILE, ...(isReachSame && { code: { kind, registry } }) };
+    return { ...rest, ...volatileOf(given), ...(isReachSame && { code: { kind, registry } }) };
   };
   return isDeepStrictEqual(compared(a), compared(b));
 }
 
 /** The fields in which two specs differ, for `--plan`. */
-export function differences(a: Spec, b: Spec): string[] {
-  const fields = Object.keys(Spec.shape).filter((field) => !(field in VOLATILE) && field !== "reach");
+export function differences(a: Spec, b: Spec, given = ALL_GIVEN): string[] {
+  const volatile = volatileOf(given);
+  const fields = Object.keys(Spec.shape).filter((field) => !(field in volatile) && field !== "reach");
   const from: Record<string, unknown> = a;
   const to: Record<string, unknown> = b;
   return fields.filter((field) => !isDeepStrictEqual(from[field], to[field]));

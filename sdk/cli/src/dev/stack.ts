@@ -154,7 +154,16 @@ async function deployFirst(
     () => undefined,
     () => undefined,
   );
-  const request = { project, names: [], client, key, plan: false, byReach: true, workersStarted };
+  const request = {
+    project,
+    names: [],
+    client,
+    key,
+    plan: false,
+    byReach: true,
+    ledger: null,
+    workersStarted,
+  };
   const deploying = deployProject(invocation, request);
   try {
     const report = await step(

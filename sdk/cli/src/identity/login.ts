@@ -2,7 +2,7 @@ import { createClient } from "@towpath/client";
 import type { Me } from "@towpath/contract";
 import { Failure, type Spoken, toFailure } from "../failure.ts";
 import { canAsk } from "../kernel/confirm.ts";
-import { checkedUrl } from "../kernel/connection.ts";
+import { checkedUrl, LOOPBACK } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { networkFetch } from "../kernel/network.ts";
 import {
@@ -15,9 +15,6 @@ import {
 } from "../kernel/profiles.ts";
 import type { Carry, Root } from "../program.ts";
 import { noteOtherAddress } from "./profiles.ts";
-
-/** Hosts whose connection leaves this machine need TLS to protect the key. */
-const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /** How a worker's key begins. */
 const WORKER_KEY = /^twp_wkr_/;
@@ -69,7 +66,9 @@ function withProfile({ profiles }: UserConfig, fresh: Profile): Pick<UserConfig,
   const isOther =
     before !== undefined &&
     (before.url.replace(/\/+$/, "") !== fresh.url ||
-      (before.workspace !== undefined && before.workspace !== fresh.workspace));
+      (before.workspaceId === undefined
+        ? before.workspace !== undefined && before.workspace !== fresh.workspace
+        : before.workspaceId !== fresh.workspaceId));
   if (isOther)
     throw new Failure(
       `The profile "${fresh.name}" is for ${before.url}${before.workspace === undefined ? "" : ` (workspace ${before.workspace})`}, and this key is for ${fresh.url} (workspace ${fresh.workspace ?? ""}).`,
@@ -107,8 +106,10 @@ async function login(invocation: Invocation, typed: string | undefined): Promise
   const me = await client.getMe().catch((thrown: unknown) => {
     throw toFailure(thrown, spoken);
   });
-  const workspace = me.workspace.name;
-  const after = await changeUserConfig(file, (stored) => withProfile(stored, { name, url, key, workspace }));
+  const { name: workspace, id: workspaceId } = me.workspace;
+  const after = await changeUserConfig(file, (stored) =>
+    withProfile(stored, { name, url, key, workspace, workspaceId }),
+  );
   output.data({ profile: name, url, workspace, role: me.key.role, file });
   output.line(
     `${output.style.green("✓")} signed in to ${url} as ${output.style.bold(name)}: workspace ${workspace}, role ${me.key.role}`,
@@ -133,7 +134,7 @@ function rowsOf({ profile, url, urlFrom, keyFrom }: Spoken, me: Me): [string, st
     ["profile", profile ?? "none"],
     ["server", `${url} (from ${urlFrom})`],
     ["organization", me.organization.name],
-    ["workspace", me.workspace.name],
+    ["workspace", `${me.workspace.name} (${me.workspace.id})`],
     ["key", `${me.key.name}, role ${me.key.role} (from ${keyFrom})`],
   ];
 }

@@ -30,6 +30,10 @@ export interface Address {
 /** A server, a key, and their sources. */
 export interface Connection extends Spoken {
   readonly key: string;
+  /** The workspace that the profile in use names. Undefined: there is no profile, or it is of an older login. */
+  readonly workspaceId: string | undefined;
+  /** Whether the address is that of a control plane on this machine whose state is in the state folder. */
+  readonly isLocal: boolean;
   /** Whether commands could use another control plane or profile here, so that they must say which one they use. */
   readonly isOneOfSeveral: boolean;
   readonly client: Client;
@@ -47,9 +51,13 @@ interface Source {
   readonly key: string | undefined;
   readonly from: { readonly url: string; readonly key: string };
   readonly profile: string | null;
+  readonly workspaceId?: string | undefined;
 }
 
 const OF_PROFILES: readonly SourceKind[] = ["profile", "user", "other"];
+
+/** Hosts whose connection does not leave this machine. */
+export const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 const ServerFile = z.object({ url: z.string(), pid: z.int() });
 
@@ -103,7 +111,8 @@ function namedProfile(config: CliConfig, options: ConnectionOptions, user: UserC
 
 function ofProfile(kind: SourceKind, profile: Profile, { file }: UserConfig): Source {
   const from = profile.name === DEFAULT_PROFILE ? file : `the profile "${profile.name}" in ${file}`;
-  return { kind, url: profile.url, key: profile.key, from: { url: from, key: from }, profile: profile.name };
+  const { url, key, name, workspaceId } = profile;
+  return { kind, url, key, from: { url: from, key: from }, profile: name, workspaceId };
 }
 
 async function ofFolder(options: ConnectionOptions): Promise<Source[]> {
@@ -295,6 +304,8 @@ export async function findConnection(config: CliConfig, options: ConnectionOptio
     keyFrom: holder.from.key,
     unusedKeyFile: unusedKeyFile(sources, { holder, url }),
     profile,
+    workspaceId: profile === null ? undefined : sources.find((one) => one.profile === profile)?.workspaceId,
+    isLocal: place.kind === "folder" && LOOPBACK.test(new URL(url).hostname),
     isOneOfSeveral: isOneOfSeveral(sources, { url, profile }),
     client: createClient({ url, token: holder.key, fetch }),
     environment: config.environment,

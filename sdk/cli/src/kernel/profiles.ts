@@ -1,8 +1,7 @@
-import { mkdir, open, readFile, realpath, rm } from "node:fs/promises";
-import { dirname } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
+import { readFile, realpath } from "node:fs/promises";
 import { z } from "zod";
 import { Failure } from "../failure.ts";
+import { codeOf, whileLocked } from "./file-lock.ts";
 import { writeWhole } from "./state-folder.ts";
 
 /** A control plane and a key under a name. A key belongs to one workspace. */
@@ -12,6 +11,8 @@ export interface Profile {
   readonly key: string | undefined;
   /** The workspace's name at the time of the login, for lists. */
   readonly workspace: string | undefined;
+  /** The workspace's id at the time of the login. A deploy signs for no other. Undefined: an older login. */
+  readonly workspaceId?: string | undefined;
 }
 
 /** The user's own configuration file. */
@@ -31,6 +32,7 @@ const Stored = z.looseObject({
   url: z.string(),
   key: z.string().optional(),
   workspace: z.string().optional(),
+  workspaceId: z.string().optional(),
 });
 /** `url` and `key` at the top are the older form of the file, with one control plane. */
 const ConfigFile = z.looseObject({
@@ -49,10 +51,6 @@ export function checkProfileName(name: string): string {
       "use letters, digits, dots, hyphens and underscores, 63 at most, beginning with a letter or digit",
     ],
   });
-}
-
-function codeOf(cause: unknown): string {
-  return cause instanceof Error && "code" in cause ? String(cause.code) : "unknown";
 }
 
 async function readText(file: string): Promise<string | null> {
@@ -91,6 +89,7 @@ function profilesIn({ url, key, profiles = {} }: z.output<typeof ConfigFile>): P
     url: one.url,
     key: one.key,
     workspace: one.workspace,
+    workspaceId: one.workspaceId,
   }));
   const isNamed = named.some(({ name }) => name === DEFAULT_PROFILE);
   if (url === undefined || isNamed) return named;
@@ -133,50 +132,6 @@ export function profileNamed(config: UserConfig, name: string): Profile {
   });
 }
 
-function unwritable(file: string, cause: unknown): Failure {
-  return new Failure(`${file} cannot be written (${codeOf(cause)}).`, {
-    exit: "cannotWrite",
-    code: "not-writable",
-    next: ["change its permissions, or choose another folder with XDG_CONFIG_HOME"],
-    cause,
-  });
-}
-
-/** How long a command waits for another that writes the file. */
-const LOCK_WAIT_MS = 5_000;
-const LOCK_POLL_MS = 20;
-
-/**
- * Holds the file's lock during some work, so that two commands do not lose each other's profiles. A lock that a killed command
- * left is not broken: the failure names it. Breaking it could break a lock that another command has just taken.
- */
-async function locked<T>(file: string, work: () => Promise<T>): Promise<T> {
-  const lock = `${file}.lock`;
-  for (let waitedMs = 0; ; waitedMs += LOCK_POLL_MS) {
-    try {
-      await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-      await (await open(lock, "wx", 0o600)).close();
-      break;
-    } catch (cause) {
-      const isHeld = codeOf(cause) === "EEXIST";
-      if (!isHeld) throw unwritable(file, cause);
-      if (waitedMs >= LOCK_WAIT_MS)
-        throw new Failure(`Another command is writing ${file}.`, {
-          exit: "cannotWrite",
-          code: "locked",
-          next: [`try again; if no other command runs, a killed one left its lock: remove ${lock}`],
-          cause,
-        });
-    }
-    await pause(LOCK_POLL_MS);
-  }
-  try {
-    return await work();
-  } finally {
-    await rm(lock, { force: true });
-  }
-}
-
 /**
  * Changes the profiles in the user's configuration file. Concurrent commands change it one after the other, and readers
  * see the file before or after a change. Only the user can read the file. Other settings in it stay.
@@ -188,7 +143,7 @@ export async function changeUserConfig(
 ): Promise<UserConfig> {
   // A link to a file in another folder stays a link.
   const file = await realpath(path).catch(() => path);
-  return await locked(file, async () => {
+  return await whileLocked(file, async () => {
     const stored = await readStored(file);
     const { profiles, active } = change(configOf(path, stored));
     const { url: _url, key: _key, ...rest } = stored;

@@ -95,7 +95,10 @@ function saidBetter(failure: unknown, args: { id: string }): unknown {
       exit: "invalidInput",
       code: failure.code,
       cause: failure,
-      next: [`\`towpath rerun ${args.id}\` uses the latest version`],
+      next: [
+        `\`towpath rerun ${args.id}\` uses the latest version`,
+        "to allow the old version again, set `floor` of its deployment and run `towpath deploy`",
+      ],
     });
   if (failure.code !== "run-transition-not-allowed") return failure;
   return new Failure(failure.detail, {

@@ -127,8 +127,10 @@ export async function writeWorkerConfig(args: {
   await ensureKey({ client: args.client, pool, worker });
   await ensureStoreKey(worker);
   const keys = { keys: [{ file: worker.storeKeyFile }] };
+  const { workspace } = await args.client.getMe();
   const config = {
     url,
+    workspace: workspace.id,
     key: { file: worker.keyFile },
     pool,
     name: worker.name,

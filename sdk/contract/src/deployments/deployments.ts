@@ -89,5 +89,11 @@ export const SignedVersion = z.object({ spec: SignedSpec });
 export type SignedVersion = z.infer<typeof SignedVersion>;
 
 /** Registers the next version. The same signed spec again returns the existing version. */
-export const RegisterVersion = z.object({ spec: SignedSpec });
+export const RegisterVersion = z.object({
+  spec: SignedSpec,
+  keepRuns: z
+    .boolean()
+    .optional()
+    .describe("Refuse a version whose `floor` would stop runs that have not ended. Missing: register it."),
+});
 export type RegisterVersion = z.infer<typeof RegisterVersion>;

@@ -24,7 +24,14 @@ export const DEPLOYMENTS_ROUTES = {
     body: RegisterVersion,
     answer: Deployment,
     status: 201,
-    problems: ["invalid-spec", "version-conflict", "pool-not-found", "queue-not-found", "limit-not-found"],
+    problems: [
+      "invalid-spec",
+      "version-conflict",
+      "runs-below-floor",
+      "pool-not-found",
+      "queue-not-found",
+      "limit-not-found",
+    ],
   }),
   listDeployments: route({
     method: "GET",

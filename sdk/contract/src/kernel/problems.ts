@@ -51,6 +51,11 @@ export const PROBLEMS = {
   },
   "slots-held": { status: 409, title: "The calling task already holds slots", retryable: false },
   "stale-fence": { status: 409, title: "A later claim owns the attempt", retryable: false },
+  "runs-below-floor": {
+    status: 409,
+    title: "Runs that have not ended need an older version",
+    retryable: false,
+  },
   "version-conflict": { status: 409, title: "Another version was registered first", retryable: true },
   "edit-conflict": {
     status: 409,

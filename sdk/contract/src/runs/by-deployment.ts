@@ -60,3 +60,11 @@ export const VersionTrust = z.object({
     .describe("The latest run that a worker refused. Null: none."),
 });
 export type VersionTrust = z.infer<typeof VersionTrust>;
+
+/** The oldest version that runs of a deployment still need. */
+export const PinnedVersions = z.object({
+  oldest: z.int().nullable().describe("The oldest version of a run that has not ended. Null: there is none."),
+  runs: z.int().describe("The number of runs that have not ended."),
+  runId: Id.nullable().describe("A run of the oldest version."),
+});
+export type PinnedVersions = z.infer<typeof PinnedVersions>;

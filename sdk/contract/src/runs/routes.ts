@@ -1,7 +1,7 @@
 import { VersionParams } from "../deployments/deployments.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { PageQuery, page } from "../kernel/names.ts";
-import { RunParams, route } from "../kernel/routes.ts";
+import { ByDeployment, RunParams, route } from "../kernel/routes.ts";
 import { CreatedRuns, CreateRuns } from "./batch.ts";
 import {
   CancelOutcomes,
@@ -13,7 +13,7 @@ import {
   RerunPlans,
   RerunRuns,
 } from "./bulk.ts";
-import { LatestRuns, LatestRunsQuery, VersionTrust } from "./by-deployment.ts";
+import { LatestRuns, LatestRunsQuery, PinnedVersions, VersionTrust } from "./by-deployment.ts";
 import { DurationsQuery, Overview, OverviewQuery, RunDurations } from "./overview.ts";
 import { RerunPlan, RerunPlanQuery, RerunRun } from "./reruns.ts";
 import { CancelRun, CreateRun, Run, RunPage, RunQuery, TaskRun } from "./runs.ts";
@@ -100,6 +100,19 @@ export const RUNS_ROUTES = {
     answer: VersionTrust,
     status: 200,
     problems: ["deployment-not-found"],
+  }),
+  getPinnedVersions: route({
+    method: "GET",
+    path: "/api/deployments/{name}/pinned",
+    summary: "The oldest version that runs of a deployment need which have not ended.",
+    slice: "runs",
+    permission: "read",
+    rate: "read",
+    repeatable: true,
+    params: ByDeployment,
+    answer: PinnedVersions,
+    status: 200,
+    problems: [],
   }),
   getOverview: route({
     method: "GET",

@@ -25,8 +25,6 @@ describe("a deployment", () => {
     expect(await settingsOf(one, project)).toMatchObject({
       deployment: "penguins",
       pools: ["local"],
-      floor: 1,
-      expiresAt: null,
       env: { A: "1" },
       timeoutMs: 1000,
       mayStart: ["other"],

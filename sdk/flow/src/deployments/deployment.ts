@@ -53,8 +53,22 @@ export function checkOptions<Schema extends z.ZodObject>(
 /** The fields of a signed spec that a project decides. Deploying adds code, entry, version and workspace. */
 export type DeploymentSettings = Omit<
   SpecInput,
-  "format" | "workspaceId" | "version" | "issuedAt" | "code" | "entry" | "tasks" | "remoteTasks"
->;
+  | "format"
+  | "workspaceId"
+  | "version"
+  | "issuedAt"
+  | "code"
+  | "entry"
+  | "tasks"
+  | "remoteTasks"
+  | "floor"
+  | "expiresAt"
+> & {
+  /** Missing: a deploy chooses it by the runs that have not ended. */
+  readonly floor?: number | undefined;
+  /** Missing: the project's `expiresInDays` after the signature. Null: never. */
+  readonly expiresAt?: string | null | undefined;
+};
 
 function secretOf(use: SecretUse): { name: string; env: string | null } {
   return typeof use === "string" ? { name: use, env: null } : { name: use.name, env: use.env ?? null };
@@ -196,10 +210,10 @@ export interface DeploymentOptions {
    * `{}` means only a slot. @default what its flow says
    */
   readonly compute?: ComputeUse;
-  /** The oldest version that workers may still run. @default 1 */
+  /** The oldest version that workers may still run. @default the oldest that a run needs which has not ended, else the new one */
   readonly floor?: number;
-  /** Instant (ISO 8601, UTC) after which workers refuse this version. @default never */
-  readonly expiresAt?: string;
+  /** Instant (ISO 8601, UTC) after which workers refuse this version; null: never. @default never */
+  readonly expiresAt?: string | null;
 }
 
 /** A plain command to deploy, run in the code's folder. */
@@ -262,8 +276,8 @@ const Options = z.strictObject({
   mayStart: spec.mayStart,
   schedules: spec.schedules,
   compute: spec.compute.optional(),
-  floor: spec.floor.default(1),
-  expiresAt: spec.expiresAt.default(null),
+  floor: spec.floor.optional(),
+  expiresAt: spec.expiresAt.optional(),
 });
 type Options = z.output<typeof Options>;
 

@@ -135,7 +135,7 @@ class CommandOptions(TypedDict, total=False):
     compute: Mapping[str, Any]
     """What each run needs from its worker: {"cpu": 2, "memory": "4 GiB", "gpu": {"count": 1}}."""
     floor: int
-    """The oldest version that workers may still run. Default: 1."""
+    """The oldest version that workers may still run. Default: the oldest that a run needs which has not ended, else the new one."""
     expires_at: Union[str, datetime]
     """The instant after which workers refuse this version. Default: never."""
     interpreter: str
@@ -355,6 +355,7 @@ def project(
     files: Sequence[str] | None = None,
     stages: Mapping[str, Mapping[str, Any]] | None = None,
     environment: Mapping[str, Any] | None = None,
+    floor_lag: int | None = None,
 ) -> Project:
     """Describes a project. `towpath_config.py` has one, at its top.
 
@@ -367,6 +368,7 @@ def project(
         files: patterns of the files to push. Default: all that git does not ignore.
         stages: the stages of the project by name, each from `stage(...)`.
         environment: the lock of its packages, from `locked(...)`. Default: the worker's interpreter.
+        floor_lag: the most versions that `floor` may stay behind the new one. Default: 100.
 
     Raises:
         InvalidDefinition: two deployments have one name.
@@ -378,7 +380,13 @@ def project(
                 f'project "{name}" has two deployments called "{one}".',
                 next='Give one of them another name: deployment(flow, name="...").',
             )
-    given: Data = {"store": store, "files": files, "stages": stages, "environment": environment}
+    given: Data = {
+        "store": store,
+        "files": files,
+        "stages": stages,
+        "environment": environment,
+        "floor_lag": floor_lag,
+    }
     chosen = {key: _plain(value) for key, value in given.items() if value is not None}
     return Project({"project": name, "pool": pool, "registry": dict(registry), **chosen}, tuple(deployments))
 

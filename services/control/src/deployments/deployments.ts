@@ -152,7 +152,13 @@ export async function getVersionDetail(
     return row;
   };
   const shown = await versionNumbered(args.version);
-  const since = args.since ?? (args.version === 1 ? null : args.version - 1);
+  const since =
+    args.since ??
+    (await store.selectPrevious(deps.database.reads, {
+      workspaceId,
+      deploymentId: id,
+      version: args.version,
+    }));
   const before = since === null ? null : await versionNumbered(since);
   return {
     version: shownVersion(shown),

@@ -5,6 +5,12 @@ import { readSpec } from "./read-spec.ts";
 import { IS_THERE, insertVersion, lockDeployment, selectSigned } from "./store.ts";
 import { deployment } from "./table.ts";
 
+/**
+ * How far a number may be above the next one. Deployers keep their own ledger of numbers: one that was signed and not
+ * registered, or registered before the database went back, is never used again.
+ */
+const GAP_MAX = 1_000;
+
 /** A registered version. */
 export interface Registered {
   readonly workspaceId: string;
@@ -37,12 +43,14 @@ export async function addVersion(
   const locked = await lockDeployment(tx, { id, workspaceId, name });
   if (locked === null) throw new Problem("version-conflict", "The deployment has just changed. Try again.");
   const next = locked.latestVersion + 1;
-  if (spec.version !== next) {
+  if (spec.version < next || spec.version > next + GAP_MAX) {
     const there = await selectSigned(tx, { workspaceId, deploymentId: locked.id, version: spec.version });
     if (there === jws) return { workspaceId, deploymentId: locked.id, name, spec, isNew: false };
     throw new Problem(
       "version-conflict",
-      `The next version of "${name}" is ${next}, not ${spec.version}. Sign it again as version ${next}.`,
+      spec.version < next
+        ? `The next version of "${name}" is ${next}, not ${spec.version}. Sign it again as version ${next}.`
+        : `The next version of "${name}" is ${next}. Version ${spec.version} is more than ${GAP_MAX} above it. Sign it again with a lower number.`,
     );
   }
   await insertVersion(tx, {

@@ -177,7 +177,7 @@ describe("404", () => {
 describe("409", () => {
   test("a version out of order gets the number of the next one", async () => {
     const { register } = await open();
-    expect((await problemIn(await register({ version: 2 }))).detail).toContain("is 1, not 2");
+    expect((await problemIn(await register({ version: 1002 }))).detail).toContain("is more than 1000 above");
     await register();
     const problem = await problemIn(await register({ issuedAt: "2026-02-02T00:00:00.000Z" }));
     expect(problem).toMatchObject({ code: "version-conflict", retryable: true });

@@ -131,6 +131,15 @@ export function selectVersions(
     .limit(args.limit + 1);
 }
 
+/** The number of the version before this one, or null. Numbers may have gaps. */
+export async function selectPrevious(
+  from: Queryable,
+  args: { workspaceId: string; deploymentId: string; version: number },
+): Promise<number | null> {
+  const [row] = await selectVersions(from, { ...args, before: args.version, limit: 0 });
+  return row?.version ?? null;
+}
+
 /** Some names of deployments, for suggestions. */
 export async function selectNames(from: Queryable, workspaceId: string): Promise<string[]> {
   const rows = await from

@@ -16,6 +16,7 @@ export {
   type WorkerSlot,
 } from "./moves/claim.ts";
 export { runsPeriodicJobs } from "./periodic-jobs.ts";
+export { checkFloor } from "./read/by-deployment.ts";
 export { readFailure } from "./read/failures.ts";
 export { getLimit, listLimits, seedLimits, setLimit } from "./read/limits.ts";
 export { type LogSource, readLogSources } from "./read/log-sources.ts";

@@ -2,7 +2,7 @@ import type { SliceRoutes } from "../kernel/index.ts";
 import { createRuns } from "./create/create-many.ts";
 import { callBack, checkCallback } from "./jobs/call-back.ts";
 import { tendJobs } from "./jobs/tend.ts";
-import { getVersionTrust, listLatestRuns } from "./read/by-deployment.ts";
+import { getPinnedVersions, getVersionTrust, listLatestRuns } from "./read/by-deployment.ts";
 import { listDurations } from "./read/durations.ts";
 import { getLimit, listLimits, setLimit } from "./read/limits.ts";
 import { getOverview } from "./read/overview.ts";
@@ -36,6 +36,7 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("listDurations", ({ deps, scope, query }) => listDurations(deps, scope, query));
   register("listLatestRuns", ({ deps, scope, query }) => listLatestRuns(deps, scope, query));
   register("getVersionTrust", ({ deps, scope, params }) => getVersionTrust(deps, scope, params));
+  register("getPinnedVersions", ({ deps, scope, params }) => getPinnedVersions(deps, scope, params));
   register("getOverview", ({ deps, scope, query }) => getOverview(deps, scope, query));
   register("getRun", ({ deps, scope, params }) => getRun(deps, scope, params));
   register("getRunWhy", ({ deps, scope, params }) => getRunWhy(deps, scope, params));

@@ -17,7 +17,9 @@ import { registerVersion } from "./seed.ts";
 
 /** The routes of schedules, and those that register or remove a deployment with its limits and schedules. */
 export const schedulesRoutes: SliceRoutes = (register) => {
-  register("registerVersion", ({ deps, scope, body }) => registerVersion(deps, { scope, jws: body.spec }));
+  register("registerVersion", ({ deps, scope, body }) =>
+    registerVersion(deps, { scope, jws: body.spec, keepRuns: body.keepRuns }),
+  );
   register("deleteDeployment", async ({ deps, scope, params }) => {
     await deleteDeployment(deps, { scope, ...params });
     return undefined;

@@ -1,7 +1,7 @@
 import type { Deployment } from "@towpath/contract";
 import { addVersion, getDeployment, type Registered } from "../deployments/index.ts";
 import { type Deps, inTransaction, keepQuota, type Scope, type Tx } from "../kernel/index.ts";
-import { seedLimits } from "../runs/index.ts";
+import { checkFloor, seedLimits } from "../runs/index.ts";
 import { announce } from "./announce.ts";
 import { skipRest } from "./end-rule.ts";
 import { changeSettings, newSchedule } from "./schedules.ts";
@@ -45,12 +45,17 @@ export async function seedSchedules(tx: Tx, deps: Deps, registered: Registered):
 /**
  * Registers a version with its limits and schedules, all or none. Registering the same signed spec again changes nothing
  * and returns the deployment.
- * @throws as `addVersion` of deployments, and those of the seeds.
+ * @param args.keepRuns Refuses a version whose floor would stop runs that have not ended.
+ * @throws as `addVersion` of deployments, and those of the seeds; `runs-below-floor`.
  */
-export function registerVersion(deps: Deps, args: { scope: Scope; jws: string }): Promise<Deployment> {
+export function registerVersion(
+  deps: Deps,
+  args: { scope: Scope; jws: string; keepRuns?: boolean | undefined },
+): Promise<Deployment> {
   return inTransaction(deps, async (tx) => {
     const registered = await addVersion(tx, deps, args);
     if (registered.isNew) {
+      if (args.keepRuns === true) await checkFloor(tx, registered);
       await seedLimits(tx, deps, registered);
       await seedSchedules(tx, deps, registered);
     }

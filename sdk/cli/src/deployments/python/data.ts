@@ -241,6 +241,7 @@ const PROJECT = [
   "registry",
   "store",
   "files",
+  "floor_lag",
   "environment",
   "stages",
   "deployments",
@@ -249,12 +250,13 @@ const PROJECT = [
 function readProject(data: Table, source: Source): ProjectConfig {
   checkNames("", data, PROJECT);
   for (const field of ["project", "pool"] as const) textAt(field, data[field]);
-  const { registry, stages, deployments, ...rest } = data;
+  const { registry, stages, deployments, floor_lag: floorLag, ...rest } = data;
   const named = Object.entries(tableAt("deployments", deployments ?? {}));
   return defineConfig({
     ...(rest as Pick<ProjectConfig, "project" | "pool" | "store" | "files" | "environment">),
     registry: registryOf(registry),
     deployments: named.map(([name, value]) => deploymentOf(name, value, source)),
+    ...(floorLag !== undefined && { floorLag: floorLag as number }),
     ...(stages !== undefined && { stages: stagesOf(stages) }),
   });
 }

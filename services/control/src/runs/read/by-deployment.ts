@@ -1,7 +1,7 @@
-import type { LatestRuns, VersionTrust } from "@towpath/contract";
-import { FINAL_RUN_STATES } from "@towpath/contract";
+import type { LatestRuns, PinnedVersions, VersionTrust } from "@towpath/contract";
+import { FINAL_RUN_STATES, Problem } from "@towpath/contract";
 import { sql } from "#sql";
-import { getVersionDetail } from "../../deployments/index.ts";
+import { getVersionDetail, type Registered } from "../../deployments/index.ts";
 import {
   columns,
   type Deps,
@@ -10,6 +10,7 @@ import {
   rowOf,
   rows,
   type Scope,
+  type Tx,
   textArray,
 } from "../../kernel/index.ts";
 import { type RunSummaryRow, run } from "../table.ts";
@@ -140,4 +141,41 @@ export async function getVersionTrust(
     started: started === undefined ? null : shown(started),
     refused: refused === undefined ? null : { ...shown(refused), reason: refused.reason },
   };
+}
+
+/** The oldest version that runs of a deployment need which have not ended. Scans the live runs of the workspace. */
+async function selectPinned(
+  from: Queryable,
+  args: { workspaceId: string; deployment: string },
+): Promise<PinnedVersions> {
+  const [found] = await rows<{ version: number; runId: string; count: number }>(
+    from,
+    sql`select r.version, r.id as "runId", (count(*) over ())::int as count from run r
+      where r.workspace_id = ${args.workspaceId} and r.deployment = ${args.deployment} and r.ended_at is null
+      order by r.version, r.created_at, r.id limit 1`,
+  );
+  return { oldest: found?.version ?? null, runs: found?.count ?? 0, runId: found?.runId ?? null };
+}
+
+/** The oldest version that runs of a deployment need which have not ended. A deployment that does not exist has none. */
+export function getPinnedVersions(
+  deps: Pick<Deps, "database">,
+  { workspaceId }: Pick<Scope, "workspaceId">,
+  args: { name: string },
+): Promise<PinnedVersions> {
+  return selectPinned(deps.database.reads, { workspaceId, deployment: args.name });
+}
+
+/**
+ * Checks that a new version's floor stops no run. A run whose creation commits at the same moment is not seen: workers
+ * refuse it with the reason.
+ * @throws Problem `runs-below-floor`.
+ */
+export async function checkFloor(tx: Tx, { workspaceId, name, spec }: Registered): Promise<void> {
+  const { oldest, runs, runId } = await selectPinned(tx, { workspaceId, deployment: name });
+  if (oldest === null || oldest >= spec.floor) return;
+  throw new Problem(
+    "runs-below-floor",
+    `${runs === 1 ? "A run" : `${runs} runs`} of "${name}" ${runs === 1 ? "has" : "have"} not ended, such as ${runId} of version ${oldest}. The floor ${spec.floor} of version ${spec.version} would stop that run. Sign it again with a floor of ${oldest}.`,
+  );
 }
