@@ -15,6 +15,7 @@ from unittest import mock
 import towpath.test
 from towpath import AsyncTask, ChildFailed, InvalidDefinition, flow, task
 from towpath._internal.code.load import load_module
+from towpath._internal.engine.describe_error import stack_of
 from towpath._internal.engine.host import Host
 from towpath._internal.remote.declared import remote_tasks
 from towpath.test import TestedRun, run_flow
@@ -185,11 +186,13 @@ class Elsewhere(unittest.TestCase):
             try:
                 refuse.with_options(pool="gpu")(3)
             except LookupError as error:
-                return [str(error), type(error.__cause__).__name__]
+                return [str(error), type(error.__cause__).__name__, stack_of(error)]
             return None
 
         run = pools.resumes(pools.runs(body))
-        self.assertEqual(run.value, ["no 3", "ChildFailed"], run.error)
+        self.assertEqual(run.value[:2], ["no 3", "ChildFailed"], run.error)
+        # The line that failed is in the other process.
+        self.assertRegex(run.value[2], r"(?s)ChildFailed: Run .* direct cause .* in refuse\n.*LookupError: no 3$")
 
         @flow
         def lost() -> Any:

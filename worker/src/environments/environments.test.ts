@@ -1,10 +1,12 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { openCodeCache } from "../code/index.ts";
 import type { PythonIndex } from "../config.ts";
@@ -19,6 +21,8 @@ const INSTALLERS = [
   { name: "pip", find: pathWithoutUv },
   { name: "uv", find: pathWithUv },
 ];
+
+const BUILDER = fileURLToPath(new URL("builder.fixture.ts", import.meta.url));
 
 const HASH = `--hash=sha256:${"0".repeat(64)}`;
 
@@ -145,6 +149,61 @@ describe.skipIf(!hasPython).each(INSTALLERS)("an environment by $name", { timeou
     await expect(bringing).rejects.toThrow();
     expect(await bringEnvironment(deps, args)).toMatchObject({ cached: false });
     expect(changed).toEqual([]);
+  });
+
+  test("whose builder is killed half way is built anew", async () => {
+    const line = await wheels.add("greeting", "text = 'whole'\n");
+    const args = await lock(line);
+    const asked = Promise.withResolvers<void>();
+    const server = createServer(() => asked.resolve());
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const deps = await open();
+    const told = {
+      cacheDir: deps.cache.dir,
+      downloads: deps.downloads,
+      indexes: { default: { url: `http://127.0.0.1:${port}/simple` } },
+      environment: args.environment,
+      codeDir: args.codeDir,
+      path,
+    };
+    const builder = spawn(process.execPath, [BUILDER, JSON.stringify(told)], { stdio: "ignore" });
+    await asked.promise;
+    builder.kill("SIGKILL");
+    await once(builder, "exit");
+    expect(await readdir(join(deps.cache.dir, ".making"))).toHaveLength(1);
+    // Opened again, as by the worker's next start.
+    const { interpreter, cached } = await bringEnvironment(await open(), args);
+    expect(cached).toBe(false);
+    expect(run(interpreter.path, "-c", "import greeting; print(greeting.text)")).toBe("whole");
+    expect(await readdir(join(deps.cache.dir, ".making"))).toEqual([]);
+  });
+
+  test("for which the disk has no space is built once there is space", async (context) => {
+    const cacheDir = join(dir, "environments");
+    await mkdir(cacheDir);
+    const mount = (options: string) => spawnSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", cacheDir]);
+    if (mount("size=100k").status !== 0) {
+      console.warn("SKIPPED: only root can make a small disk.");
+      context.skip();
+    }
+    try {
+      const args = await lock(await wheels.add("greeting", `text = 'whole' # ${"x".repeat(100_000)}\n`));
+      await expect(bringEnvironment(await open(), args)).rejects.toMatchObject({
+        code: "disk-full",
+        kind: "unavailable",
+      });
+      expect((await readdir(cacheDir)).filter((name) => name.startsWith("python-"))).toEqual([]);
+      expect(mount("remount,size=64m").status).toBe(0);
+      const { interpreter } = await bringEnvironment(await open(), args);
+      expect(run(interpreter.path, "-c", "import greeting; print(greeting.text)")).toBe("whole");
+    } finally {
+      expect(spawnSync("umount", [cacheDir]).status).toBe(0);
+    }
   });
 
   /** Each lock that cannot be installed, with the code of its error. */

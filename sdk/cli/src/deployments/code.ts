@@ -38,7 +38,7 @@ function stageFiles({ stage }: Project): CodeFile[] {
 }
 
 /** The remote tasks of a Python flow. */
-function remoteOf({ remoteTasks: tasks }: Project["python"][number]): RemoteUses {
+export function remoteTasksOfPython({ remoteTasks: tasks }: Project["python"][number]): RemoteUses {
   return new Map(
     Object.entries(tasks).map(([task, { pools, isOpen, compute }]) => [
       task,
@@ -88,7 +88,7 @@ export async function buildCode(
 ): Promise<ProjectCode> {
   const flows = project.deployments.flatMap(({ entry }) => (entry.kind === "flow" ? [entry.module] : []));
   const modules = [...new Set(flows)];
-  const isRemote = new Map(project.python.map((one) => [one.module, remoteOf(one)]));
+  const isRemote = new Map(project.python.map((one) => [one.module, remoteTasksOfPython(one)]));
   const [bundle, { files, links, data, warnings: fileWarnings }] = await Promise.all([
     bundleModules(project.root, modules),
     readProjectFiles(project.root, { patterns: project.files, environment }),

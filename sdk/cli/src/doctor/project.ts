@@ -1,4 +1,5 @@
 import type { Client } from "@towpath/client";
+import { remoteTasksOfPython } from "../deployments/code.ts";
 import { withoutPassword } from "../deployments/git.ts";
 import { loadProject } from "../deployments/load-project.ts";
 import { type Project, type Registry, wantingOf } from "../deployments/project.ts";
@@ -10,7 +11,7 @@ import { loggedIn, loginOf } from "../deployments/registry-login.ts";
 import { remoteTasksOf } from "../deployments/spec.ts";
 import { nameUses } from "../deployments/tasks/name-uses.ts";
 import { readOutlines } from "../deployments/tasks/outlines.ts";
-import { remoteTasks } from "../deployments/tasks/remote-tasks.ts";
+import { type RemoteUses, remoteTasks } from "../deployments/tasks/remote-tasks.ts";
 import { toFailure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
@@ -81,6 +82,11 @@ async function checkPython({ root, deployments }: Project, environment: Environm
   return [good("python", `${python}: ${path} (${from})${await packageIn(path, environment)}`)];
 }
 
+/** The remote tasks of each module with flows in Python. */
+function remoteOfPython({ python }: Project): (readonly [string, RemoteUses])[] {
+  return python.map((flow) => [flow.module, remoteTasksOfPython(flow)]);
+}
+
 /** What is found in the code of the flows, as deploying finds it. */
 async function readNames(project: Project): Promise<ReadyGround["code"]> {
   const flows = project.deployments.flatMap(({ entry }) => (entry.kind === "flow" ? [entry.module] : []));
@@ -92,7 +98,10 @@ async function readNames(project: Project): Promise<ReadyGround["code"]> {
   );
   return {
     names: new Map(read.map(({ module, names }) => [module, names])),
-    remote: new Map(read.map(({ module, remote }) => [module, remote])),
+    remote: new Map([
+      ...read.map(({ module, remote }) => [module, remote] as const),
+      ...remoteOfPython(project),
+    ]),
     tasks: new Map(),
   };
 }
@@ -130,13 +139,15 @@ interface Places {
 
 async function placesOf(project: Project): Promise<Places[]> {
   const stagePools = project.stage?.pools ?? {};
+  const ofPython = remoteOfPython(project);
   return await Promise.all(
     project.deployments.map(async (deployment) => {
       const { entry, settings } = deployment;
       const module = entry.kind === "flow" ? entry.module : null;
-      const uses = module === null ? new Map() : remoteTasks(await readOutlines(project.root, module));
+      const own =
+        module === null ? [] : [[module, remoteTasks(await readOutlines(project.root, module))] as const];
       const remote = remoteTasksOf(deployment, {
-        remote: new Map([[module ?? "", uses]]),
+        remote: new Map([...ofPython, ...own]),
         pools: stagePools,
       });
       const pools = [...settings.pools, ...Object.values(remote).flatMap((one) => one.pools)];

@@ -51,6 +51,14 @@ def stack_of(error: BaseException) -> str:
     return "".join(made.format()).rstrip("\n")
 
 
+def caused_by(cause: BaseException, stack: str) -> str:
+    """The stack of an error of another process, with what this process knows as its cause."""
+    import traceback
+
+    head = "".join(traceback.format_exception_only(type(cause), cause))
+    return f"{head}\nThe above exception was the direct cause of the following exception:\n\n{stack}"
+
+
 def _trim(made: Any, seen: set[int]) -> None:
     if id(made) in seen:
         return

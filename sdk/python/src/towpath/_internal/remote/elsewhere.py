@@ -9,7 +9,7 @@ from typing import Any
 from ..cache.task_cache import TaskCache
 from ..checkpoint.checkpoints import Facts
 from ..clock import instant
-from ..engine.describe_error import raised_again
+from ..engine.describe_error import STACK, caused_by, raised_again
 from ..problem import ChildFailed, NotRemote, NotSerialisable, StoreFault
 from ..store.codec import Ref, encode
 from ..task.identity import CallKey, kept_path
@@ -147,4 +147,8 @@ def _failure(call: TaskCall, ended: Mapping[str, Any]) -> BaseException:
         return failed
     error = raised_again(described)
     error.__cause__ = failed
+    stack = described.get("stack")
+    if isinstance(stack, str) and stack:
+        # The line that failed is in the other process.
+        setattr(error, STACK, caused_by(failed, stack))
     return error
