@@ -4,10 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   findOciRegistry,
   findVersitygw,
+  installVerdaccio,
   type Stack,
   startOciRegistry,
   startS3,
   startStack,
+  startVerdaccio,
 } from "../harness/index.ts";
 import { wordOf } from "./blocks.ts";
 import { startFileServer } from "./file-server.fixture.ts";
@@ -200,4 +202,28 @@ describe("Web server", () => {
     expect(deployed.code, deployed.output).toBe(0);
     expect(deployed.output).toMatch(/code \(.*\) has \S+ already/);
   });
+});
+
+test("npm registry", async ({ skip }) => {
+  const program = await installVerdaccio();
+  if (program === undefined) return skip();
+  await using server = await startVerdaccio(program);
+  const kind: Kind = {
+    section: "npm registry",
+    replace: { "https://npm.internal": server.url },
+    secretFiles: { "/etc/towpath/npm-token": server.token },
+    env: { NPM_TOKEN: server.token },
+    shown: server.url,
+    host: new URL(server.url).host,
+  };
+  await travels(kind, "npm");
+
+  // A worker whose token is for another scope gets nothing.
+  const other = { ...kind, secretFiles: { "/etc/towpath/npm-token": server.otherToken } };
+  const settings = { registries: await registriesOf(other, "npm-other") };
+  await using worker = await stack.startWorker({ name: "npm-other", settings });
+  const runId = await stack.run("weather");
+  await worker.waitFor(/refuses access to version 0\.0\.0-c[0-9a-f]{40} \(403\)/);
+  await stack.client.cancelRun({ params: { runId }, body: {} });
+  expect(await stack.waitForRun(runId)).toMatchObject({ state: "cancelled" });
 });

@@ -10,4 +10,5 @@ export { createEmptyDatabase, createTestDatabase, type TestDatabase } from "./po
 export { startProcess, type TestProcess } from "./process.ts";
 export { type Beside, type CliResult, type Stack, type StackOptions, startStack } from "./stack.ts";
 export { type Replicated, startReplicated } from "./standby.ts";
+export { installVerdaccio, type NpmServer, startVerdaccio } from "./verdaccio.ts";
 export { findVersitygw, type S3Server, startS3 } from "./versitygw.ts";

@@ -7,6 +7,7 @@ import {
   Id,
   LIMITS,
   Name,
+  NpmPackageName,
   OciAddress,
 } from "@towpath/contract";
 import { z } from "zod";
@@ -36,6 +37,14 @@ export const RegistryShape = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("archive"),
     url: CodeAddress,
+    username: z.string().min(1).optional(),
+    password: SecretSourceShape.optional(),
+    token: SecretSourceShape.optional(),
+  }),
+  z.strictObject({
+    kind: z.literal("npm"),
+    url: CodeAddress,
+    package: NpmPackageName,
     username: z.string().min(1).optional(),
     password: SecretSourceShape.optional(),
     token: SecretSourceShape.optional(),

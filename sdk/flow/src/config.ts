@@ -3,6 +3,7 @@ import {
   CodeAddress,
   CodePath,
   Name,
+  NpmPackageName,
   OciAddress,
   parseDuration,
   type TimingInput,
@@ -33,6 +34,8 @@ export {
   archive,
   type GitRegistry,
   git,
+  type NpmRegistry,
+  npm,
   type OciLayoutRegistry,
   type OciRegistry,
   oci,
@@ -124,7 +127,7 @@ export interface ProjectConfig {
   readonly project: string;
   /** The pool of deployments that name none. */
   readonly pool: string;
-  /** Where `towpath deploy` pushes the code: `oci(…)`, `s3(…)`, `archive(…)`, `git(…)` or `ociLayout(…)`. */
+  /** Where `towpath deploy` pushes the code: `oci(…)`, `s3(…)`, `archive(…)`, `npm(…)`, `git(…)` or `ociLayout(…)`. */
   readonly registry: Registry;
   /** The store of the runs' values, by its name in the workers' own configuration. @default the workers' default */
   readonly store?: string;
@@ -191,6 +194,15 @@ const AnyRegistry = z.discriminatedUnion("kind", [
     password: Password.optional(),
     token: Password.optional(),
     push: z.boolean().optional(),
+  }),
+  z.strictObject({
+    kind: z.literal("npm"),
+    name: Name,
+    url: CodeAddress,
+    package: NpmPackageName,
+    token: Password.optional(),
+    username: z.string().min(1).optional(),
+    password: Password.optional(),
   }),
   z.strictObject({
     kind: z.literal("git"),

@@ -34,6 +34,8 @@ export interface PushedCode {
   /** The registry's address or folder, without a login. */
   readonly address: string;
   readonly digest: string;
+  /** The version of a package of an npm registry. */
+  readonly version?: string;
   /** False: the registry had the same code already. */
   readonly isNew: boolean;
 }

@@ -194,7 +194,7 @@ export async function codeRequest(
   const source = await readSecretsOf<SecretSource>(registry, (source, field) =>
     readSecret(deps.config, { name: `the ${field} of registry "${pin.registry}"`, source }),
   );
-  return { source, digest: pin.digest };
+  return { source, digest: pin.digest, ...(pin.kind === "npm" && { version: pin.version }) };
 }
 
 /** The parameters as user code sees them. A command gets the defaults of its schema; a flow applies its own. */

@@ -31,6 +31,16 @@ export type CodeSource =
       readonly token?: string | undefined;
     }
   | {
+      readonly kind: "npm";
+      /** The registry, without credentials. */
+      readonly url: string;
+      /** `@data/flows`. */
+      readonly package: string;
+      readonly username?: string | undefined;
+      readonly password?: string | undefined;
+      readonly token?: string | undefined;
+    }
+  | {
       readonly kind: "git";
       /** `https://`, `http://` or `file://`, without credentials. */
       readonly url: string;
@@ -43,10 +53,13 @@ export type CodeSource =
 /** Which code: a digest from a verified spec, and a registry of the worker's configuration. */
 export interface CodeRequest {
   readonly source: CodeSource;
-  /** `sha256:` and 64 hex digits of an OCI manifest or an archive, or the 40 or 64 hex digits of a git commit. Lower case. */
+  /** `sha256:` and 64 hex digits of an OCI manifest or an archive, `sha512:` and 128 of a tarball, or the 40 or 64 hex digits of a git commit. Lower case. */
   readonly digest: string;
+  /** The version of a package of an npm registry. */
+  readonly version?: string | undefined;
 }
 
+const NPM_DIGEST = /^sha512:([0-9a-f]{128})$/;
 const OCI_DIGEST = /^sha256:([0-9a-f]{64})$/;
 const GIT_COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
@@ -55,6 +68,14 @@ const GIT_COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
  * @throws CodeError `bad-ref`. It does not repeat the text, which came from outside.
  */
 export function parseDigest(request: CodeRequest): string {
+  if (request.source.kind === "npm") {
+    const hex = NPM_DIGEST.exec(request.digest)?.[1];
+    if (hex && request.version !== undefined) return hex;
+    throw new CodeError(
+      "bad-ref",
+      "Code in an npm registry is named by a version and sha512: with 128 hex digits.",
+    );
+  }
   if (request.source.kind !== "git") {
     const hex = OCI_DIGEST.exec(request.digest)?.[1];
     if (hex) return hex;

@@ -4,6 +4,7 @@ import type { CodeCache } from "./code-cache.ts";
 import { type CodeRequest, cacheKey, parseDigest } from "./code-request.ts";
 import type { FetchTarget } from "./fetch-target.ts";
 import { fetchFromGit } from "./git-fetch.ts";
+import { fetchFromNpm } from "./npm-registry.ts";
 import { fetchFromLayout } from "./oci-layout.ts";
 import { fetchFromOci } from "./oci-registry.ts";
 
@@ -32,6 +33,8 @@ async function fetchFrom(cache: CodeCache, request: CodeRequest, target: FetchTa
     case "s3":
     case "archive":
       return await fetchArchive(target, { source, hex, environment });
+    case "npm":
+      return await fetchFromNpm(target, { source, version: request.version ?? "", hex, environment });
     case "git":
       return await fetchFromGit(target, { source, commit: hex, git: cache.git });
   }

@@ -5,20 +5,24 @@ import { type CodeLimits, RATIO_FLOOR_BYTES } from "./limits.ts";
 import type { TreeWriter } from "./tree-writer.ts";
 
 /**
- * Adds all entries of a tar stream to a tree.
+ * Adds all entries of a tar stream to a tree, or only those below the folder `under`.
  * @throws CodeError `unsafe-archive` for an invalid tar, and for what the tree refuses; the signal's reason when
  * aborted.
  */
 export async function readTar(
   tree: TreeWriter,
-  args: { bytes: AsyncIterable<Uint8Array>; signal: AbortSignal },
+  args: { bytes: AsyncIterable<Uint8Array>; signal: AbortSignal; under?: string },
 ): Promise<void> {
   const parser = extract();
   const feeding = feed(parser, args);
   // Its failure also ends the loop below, which reports it.
   feeding.catch(() => {});
   try {
-    for await (const entry of parser) await tree.add(entry.header, bytesOf(entry));
+    for await (const entry of parser) {
+      const name = nameUnder(args.under, entry.header.name);
+      if (name === null) entry.resume();
+      else await tree.add({ ...entry.header, name }, bytesOf(entry));
+    }
     await feeding;
   } catch (error) {
     args.signal.throwIfAborted();
@@ -26,6 +30,12 @@ export async function readTar(
   } finally {
     parser.destroy();
   }
+}
+
+/** An entry's name below a folder. Null: it is not in the folder. */
+function nameUnder(folder: string | undefined, name: string): string | null {
+  if (folder === undefined) return name;
+  return name.startsWith(`${folder}/`) ? name.slice(folder.length + 1) || "." : null;
 }
 
 async function feed(

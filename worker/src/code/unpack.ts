@@ -11,13 +11,20 @@ const CHUNK_BYTES = 256 * 1024;
  */
 export async function unpackArchive(
   tree: TreeWriter,
-  args: { path: string; packedBytes: number; target: Pick<FetchTarget, "limits" | "signal"> },
+  args: {
+    path: string;
+    packedBytes: number;
+    target: Pick<FetchTarget, "limits" | "signal">;
+    /** The only folder of the archive that is unpacked. @default all of it */
+    under?: string;
+  },
 ): Promise<void> {
   const { limits, signal } = args.target;
   const archive = await open(args.path, "r");
   try {
     const packed = archive.createReadStream({ highWaterMark: CHUNK_BYTES, autoClose: false });
-    await readTar(tree, { bytes: gunzip(packed, { packedBytes: args.packedBytes, limits }), signal });
+    const bytes = gunzip(packed, { packedBytes: args.packedBytes, limits });
+    await readTar(tree, { bytes, signal, ...(args.under !== undefined && { under: args.under }) });
   } finally {
     await archive.close();
   }

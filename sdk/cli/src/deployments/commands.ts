@@ -85,7 +85,7 @@ export function ledgerFor(
 
 /** The start of a digest, enough to tell versions apart. */
 export function shortDigest(digest: string): string {
-  return digest.replace("sha256:", "").slice(0, 12);
+  return digest.replace(/^sha(256|512):/, "").slice(0, 12);
 }
 
 function changeText({ status, version, changed, wasRemoved }: DeployOutcome): string {
@@ -113,9 +113,10 @@ function outcomeRow(outcome: DeployOutcome, output: Output): string[] {
 }
 
 /** One line about the push: `pushed sha256:0123456789ab to code (https://registry.internal/data/flows)`. */
-function pushedText({ registry, address, digest, isNew }: PushedCode): string {
+function pushedText({ registry, address, digest, version, isNew }: PushedCode): string {
   const place = `${registry} (${address})`;
-  const code = `${digest.startsWith("sha256:") ? "sha256:" : ""}${shortDigest(digest)}`;
+  const [algorithm = ""] = /^sha(256|512):/.exec(digest) ?? [];
+  const code = version ?? `${algorithm}${shortDigest(digest)}`;
   return isNew ? `pushed ${code} to ${place}` : `${place} has ${code} already`;
 }
 

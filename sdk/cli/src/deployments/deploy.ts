@@ -144,7 +144,7 @@ export async function deployProject(
     ...request,
     ground: {
       workspaceId: me.workspace.id,
-      code: codePin(project, pushed.digest),
+      code: codePin(project, pushed),
       modules,
       tasks,
       remote,

@@ -2,6 +2,7 @@ import type { PushedCode } from "towpath/deploy";
 import { archiveDigest, pushToS3, pushToWebServer } from "./archive-push.ts";
 import type { CodeTree } from "./code-tree.ts";
 import { pushToGit, withoutPassword } from "./git.ts";
+import { npmPin, pushToNpm } from "./npm-push.ts";
 import { imageOf, pushToLayout } from "./oci-layout.ts";
 import { pushToOci } from "./oci-push.ts";
 import type { Project, Registry } from "./project.ts";
@@ -32,7 +33,7 @@ async function pushTo(
     const login = await loginOf(registry, environment);
     return await pushToGit(tree, { url: registry.url, login, project: name, environment, dryRun });
   }
-  if (dryRun) return { digest: await digestOf(registry, tree), isNew: true };
+  if (dryRun) return { ...(await pinOf(registry, tree)), isNew: true };
   switch (registry.kind) {
     case "oci-layout":
       return await pushToLayout(tree, { path: registry.path, project: name });
@@ -44,6 +45,12 @@ async function pushTo(
       });
     case "s3":
       return await pushToS3(tree, { access: s3Access(await loggedIn(registry, environment)), environment });
+    case "npm":
+      return await pushToNpm(tree, {
+        access: await loggedIn(registry, environment),
+        project: name,
+        environment,
+      });
     case "archive": {
       const { push = false } = registry;
       return await pushToWebServer(tree, {
@@ -56,6 +63,18 @@ async function pushTo(
   }
 }
 
-async function digestOf({ kind }: Registry, tree: CodeTree): Promise<string> {
-  return kind === "s3" || kind === "archive" ? await archiveDigest(tree) : (await imageOf(tree)).digest;
+/** What pins a code tree in a registry, without the registry. */
+async function pinOf(
+  registry: Exclude<Registry, { kind: "git" }>,
+  tree: CodeTree,
+): Promise<{ digest: string; version?: string }> {
+  switch (registry.kind) {
+    case "npm":
+      return await npmPin(tree, registry.package);
+    case "s3":
+    case "archive":
+      return { digest: await archiveDigest(tree) };
+    default:
+      return { digest: (await imageOf(tree)).digest };
+  }
 }

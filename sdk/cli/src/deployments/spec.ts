@@ -89,8 +89,11 @@ export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Sp
  * The code pin of the pushed code.
  * @throws Failure if the project wants links to commits and none can be created.
  */
-export function codePin(project: Project, digest: string): CodePin {
-  const { registry } = project;
+export function codePin(
+  { registry }: Project,
+  { digest, version = "" }: { digest: string; version?: string },
+): CodePin {
+  if (registry.kind === "npm") return { kind: "npm", registry: registry.name, version, digest };
   if (registry.kind !== "git") return { kind: registry.kind, registry: registry.name, digest };
   const link = commitLink(registry, digest);
   return { kind: "git", registry: registry.name, digest, ...(link !== undefined && { link }) };

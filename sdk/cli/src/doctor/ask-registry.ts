@@ -1,5 +1,6 @@
 import {
   openHttpArchives,
+  openNpmPackage,
   openOciRepository,
   openS3Archives,
   type RegistryGround,
@@ -56,6 +57,8 @@ function open(registry: RegistryAccess, { push, ground }: { push: boolean; groun
       return openOciRepository({ access: registry, ground, push });
     case "s3":
       return openS3Archives(s3Access(registry), ground);
+    case "npm":
+      return openNpmPackage(registry, ground);
     case "archive":
       return openHttpArchives(registry, ground);
   }

@@ -2,7 +2,7 @@ import { access, constants } from "node:fs/promises";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { createClient } from "@towpath/client";
-import { BucketAddress, CodeAddress, OciAddress } from "@towpath/contract";
+import { BucketAddress, CodeAddress, NpmPackageName, OciAddress } from "@towpath/contract";
 import { z } from "zod";
 import { withoutPassword } from "../deployments/git.ts";
 import { readSecretsOf, withDefaultCredentials } from "../deployments/registry-login.ts";
@@ -46,6 +46,14 @@ const Registry = z.union([
   z.looseObject({
     kind: z.literal("archive"),
     url: CodeAddress,
+    username: z.string().optional(),
+    password: SecretSource.optional(),
+    token: SecretSource.optional(),
+  }),
+  z.looseObject({
+    kind: z.literal("npm"),
+    url: CodeAddress,
+    package: NpmPackageName,
     username: z.string().optional(),
     password: SecretSource.optional(),
     token: SecretSource.optional(),

@@ -21,6 +21,15 @@ export const OciAddress = CodeAddress.refine(
   "must end with the repository's name in lower case, as in https://registry.internal/data/flows",
 );
 
+/** A package with a scope, `@data/flows`. Without a scope it could be published for everybody. */
+export const NpmPackageName = z
+  .string()
+  .max(214)
+  .regex(
+    /^@[a-z0-9~][a-z0-9._~-]*\/[a-z0-9~][a-z0-9._~-]*$/,
+    "must be a package with a scope, such as @data/flows",
+  );
+
 /** A prefix in a bucket, `s3://bucket/prefix`. */
 export const BucketAddress = z
   .string()

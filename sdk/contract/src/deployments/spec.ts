@@ -47,6 +47,15 @@ export const CodePin = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("s3"), registry: Name, digest: ArchiveDigest }),
   z.object({ kind: z.literal("archive"), registry: Name, digest: ArchiveDigest }),
   z.object({
+    kind: z.literal("npm"),
+    registry: Name,
+    version: z
+      .string()
+      .max(128)
+      .regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, "a version of the package"),
+    digest: z.string().regex(/^sha512:[0-9a-f]{128}$/, "the sha512 digest of the tarball"),
+  }),
+  z.object({
     kind: z.literal("git"),
     registry: Name,
     digest: z.string().regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/, "a full commit id in lower-case hex"),
@@ -285,7 +294,7 @@ const CODE_CHARS = 32;
 
 /** The version of tasks that a spec does not list. Any change of the code changes it. */
 export function codeVersionOf({ code }: Pick<Spec, "code">): string {
-  return code.digest.replace(/^sha256:/, "").slice(0, CODE_CHARS);
+  return code.digest.replace(/^sha(256|512):/, "").slice(0, CODE_CHARS);
 }
 
 /** A signed spec on the wire: a compact JWS. */

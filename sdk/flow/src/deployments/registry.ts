@@ -51,6 +51,20 @@ export interface ArchiveRegistry {
   readonly push?: boolean | undefined;
 }
 
+/** A package of an npm registry, such as Verdaccio, Artifactory, Nexus, GitLab or GitHub. */
+export interface NpmRegistry {
+  readonly kind: "npm";
+  /** What workers' own configuration calls it. */
+  readonly name: string;
+  /** The registry's address: `https://npm.internal`. */
+  readonly url: string;
+  /** The package with its scope: `@data/flows`. */
+  readonly package: string;
+  readonly token?: PasswordSource | undefined;
+  readonly username?: string | undefined;
+  readonly password?: PasswordSource | undefined;
+}
+
 /** A git repository. Deploying pushes a commit to its own branch there, and the spec pins the commit. */
 export interface GitRegistry {
   readonly kind: "git";
@@ -65,7 +79,13 @@ export interface GitRegistry {
 }
 
 /** The customer's code registry. The control plane learns its name, and only what `link` reveals of its address. */
-export type Registry = OciLayoutRegistry | OciRegistry | S3Registry | ArchiveRegistry | GitRegistry;
+export type Registry =
+  | OciLayoutRegistry
+  | OciRegistry
+  | S3Registry
+  | ArchiveRegistry
+  | NpmRegistry
+  | GitRegistry;
 
 /** Code in a folder in OCI image layout, relative to the project's root. */
 export function ociLayout(
@@ -140,6 +160,27 @@ export function archive(
   } = {},
 ): ArchiveRegistry {
   return { kind: "archive", url, ...options, name: options.name ?? "code" };
+}
+
+/**
+ * Code as versions of a package in an npm registry. The version comes from the code.
+ * @param url The registry's address, such as `https://npm.internal`.
+ */
+export function npm(
+  url: string,
+  options: {
+    /** The package with its scope: `@data/flows`. */
+    package: string;
+    /** What workers' configuration calls it. @default "code" */
+    name?: string;
+    /** A token of the registry that may publish the package. */
+    token?: PasswordSource;
+    /** For basic authentication in place of a token, with `password`. */
+    username?: string;
+    password?: PasswordSource;
+  },
+): NpmRegistry {
+  return { kind: "npm", url, ...options, name: options.name ?? "code" };
 }
 
 /** Code in a git repository, over any transport that git knows. */

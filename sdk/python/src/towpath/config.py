@@ -43,6 +43,7 @@ __all__ = [
     "every",
     "git",
     "locked",
+    "npm",
     "oci",
     "oci_layout",
     "project",
@@ -272,6 +273,30 @@ def archive(
     return {"archive": url, "name": name, **{key: value for key, value in optional.items() if value is not None}}
 
 
+def npm(
+    url: str,
+    *,
+    package: str,
+    name: str = "code",
+    token: Mapping[str, str] | None = None,
+    username: str | None = None,
+    password: Mapping[str, str] | None = None,
+) -> Data:
+    """Code as versions of a package in an npm registry.
+
+    Args:
+        url: the registry's address, such as "https://npm.internal".
+        package: the package with its scope, such as "@data/flows".
+        name: what workers' configuration calls it.
+        token: {"env": VARIABLE} or {"file": PATH}: a token of the registry that may publish the package.
+        username: for basic authentication in place of a token, with `password`.
+        password: {"env": VARIABLE} or {"file": PATH}.
+    """
+    optional = {"token": token, "username": username, "password": password}
+    given = {key: value for key, value in optional.items() if value is not None}
+    return {"npm": url, "package": package, "name": name, **given}
+
+
 def locked(
     lock: str,
     *,
@@ -362,7 +387,7 @@ def project(
     Args:
         name: the name under which code is pushed: lower-case letters, digits, - and _, at most 63.
         pool: the pool of deployments that name none.
-        registry: where the code is pushed: `oci(...)`, `s3(...)`, `archive(...)`, `git(...)` or `oci_layout(...)`.
+        registry: where the code is pushed: `oci(...)`, `s3(...)`, `archive(...)`, `npm(...)`, `git(...)` or `oci_layout(...)`.
         deployments: what to register: `[deployment(flow, ...)]`.
         store: the store of the runs' values, by its name in the workers' configuration.
         files: patterns of the files to push. Default: all that git does not ignore.

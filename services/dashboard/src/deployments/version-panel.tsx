@@ -24,6 +24,7 @@ const DIGEST_WORDS: Record<DeploymentVersion["code"]["kind"], string> = {
   oci: "Digest of the image",
   s3: "Digest of the archive",
   archive: "Digest of the archive",
+  npm: "Digest of the tarball",
 };
 
 function RunLink({ runId }: { runId: string }) {

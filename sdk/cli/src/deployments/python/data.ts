@@ -194,6 +194,12 @@ const REGISTRIES = {
     more: ["endpoint", "region", "access_key_id", "secret_access_key", "session_token"],
   },
   archive: { kind: "archive", field: "url", name: "code", more: ["username", "password", "token", "push"] },
+  npm: {
+    kind: "npm",
+    field: "url",
+    name: "code",
+    more: ["package", "token", "username", "password"],
+  },
   git: { kind: "git", field: "url", name: "code", more: ["username", "password", "link"] },
 } as const;
 
