@@ -152,7 +152,10 @@ test("A rollback is a new number with the old content, although the floor has ri
   const done = await stack.towpath(["deployments", "rollback", "echo", "5", "--yes", "--project", home]);
   expect(done.code, done.output).toBe(0);
   expect(done.output).toContain("v7 of echo has the content of v5");
-  expect(JSON.parse((await lines()).at(-1) ?? "")).toMatchObject({ version: 7, floor: 7 });
+  const [fifth, seventh] = [(await lines())[4], (await lines()).at(-1)];
+  expect(JSON.parse(seventh ?? "")).toMatchObject({ version: 7, floor: 7, expiresBy: "project" });
+  const expiryOf = (line = "{}") => Date.parse(JSON.parse(line).expiresAt);
+  expect(expiryOf(seventh)).toBeGreaterThan(expiryOf(fifth));
 });
 
 test("A conflict of two deployers is refused and repaired", async () => {

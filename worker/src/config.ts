@@ -1,7 +1,14 @@
 import { access, constants, readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { closest, type LogFormat, logFormatOf, storeRootFault } from "@towpath/contract";
+import {
+  closest,
+  type LogFormat,
+  logFormatOf,
+  readTrustFile,
+  storeRootFault,
+  type TrustedKey,
+} from "@towpath/contract";
 import { z } from "zod";
 import { overridden } from "./compute/index.ts";
 import { type Failpoint, parseFailpoints } from "./host/failpoint.ts";
@@ -14,7 +21,6 @@ import {
   type RegistryShape,
   Settings,
   type StoreShape,
-  TrustedKey,
   type WorkerSettings,
 } from "./settings.ts";
 
@@ -57,6 +63,8 @@ export interface WorkerConfig
   /** Stores that specs choose by name. */
   readonly stores: Readonly<Record<string, StoreConfig>>;
   readonly trustedKeys: readonly TrustedKey[];
+  /** Where they come from. Files are read again when they change. */
+  readonly trustSources: readonly (TrustedKey | { readonly file: string })[];
   readonly registries: Readonly<Record<string, RegistryConfig>>;
   readonly secrets: Readonly<Record<string, SecretSource>>;
   readonly python: {
@@ -189,6 +197,11 @@ async function resolveSettings(
     faults.push(
       "retainResultsMs: works only for a store in a folder. Give the bucket a lifecycle rule, or run `towpath store prune` regularly.",
     );
+  const severalSign = Object.values(settings.signatures).some((people) => people > 1);
+  if (severalSign && settings.ledger === undefined)
+    faults.push(
+      'signatures: the signatures of further people come from the ledger; set "ledger" to its file.',
+    );
   if (args.toServe) await checkSources(settings, { ...args, ground, faults });
   if (faults.length > 0) throw new ConfigError(faults);
   const { vaults: _, ...rest } = settings;
@@ -199,6 +212,10 @@ async function resolveSettings(
     store,
     stores,
     trustedKeys,
+    trustSources: settings.trustedKeys.map((key) =>
+      "file" in key ? { file: resolve(args.folder, key.file) } : key,
+    ),
+    ledger: settings.ledger === undefined ? undefined : resolve(args.folder, settings.ledger),
     registries: mapValues(settings.registries, (registry) =>
       registryConfig(registry, { ground, environment: args.environment }),
     ),
@@ -230,7 +247,7 @@ async function readTrustedKeys(
     }
     const path = resolve(args.folder, key.file);
     try {
-      read.push(TrustedKey.parse(JSON.parse(await readFile(path, "utf8"))));
+      read.push(...readTrustFile(JSON.parse(await readFile(path, "utf8"))));
     } catch (error) {
       const why = error instanceof z.ZodError ? error.issues.map((issue) => issue.message).join("; ") : "";
       args.faults.push(

@@ -9,6 +9,8 @@ import {
   Name,
   NpmPackageName,
   OciAddress,
+  TRUSTED_KEYS_MAX,
+  TrustedKey,
 } from "@towpath/contract";
 import { z } from "zod";
 import { ComputeShape } from "./compute/index.ts";
@@ -59,19 +61,6 @@ export const RegistryShape = z.discriminatedUnion("kind", [
     password: SecretSourceShape.optional(),
   }),
 ]);
-
-/** An Ed25519 public key as a JWK (RFC 8037). A private one is refused, so that it is not copied around. */
-export const TrustedKey = z
-  .looseObject({
-    kty: z.literal("OKP"),
-    crv: z.literal("Ed25519"),
-    x: z.string().min(1),
-    kid: z.string().min(1),
-  })
-  .refine((jwk) => !("d" in jwk), { message: "this is a private key; give the worker the public one" })
-  .transform(({ kty, crv, x, kid }) => ({ kty, crv, x, kid }));
-/** A key whose signature on a spec the worker accepts. */
-export type TrustedKey = z.infer<typeof TrustedKey>;
 
 /** Where packages of Python come from. */
 export const PythonIndexShape = z.union([
@@ -170,8 +159,23 @@ export const Settings = z.strictObject({
   trustedKeys: z
     .array(z.union([KeyFile, TrustedKey]))
     .min(1, "name at least one public key whose signatures this worker accepts")
-    .max(64)
-    .describe('Public keys whose signatures it accepts: `{"file": PATH}`, or Ed25519 JWKs.'),
+    .max(TRUSTED_KEYS_MAX)
+    .describe(
+      'Public keys whose signatures it accepts: `{"file": PATH}`, or Ed25519 JWKs. A file has one key or several (`{"keys": […]}`), each with optional `notBefore`, `notAfter` and `revokedAt`. A changed file needs no restart.',
+    ),
+  signatures: z
+    .record(DeploymentName, z.int().min(1).max(8))
+    .default({})
+    .describe(
+      'How many people must have signed a spec, by the deployment\'s name with its stage: `{"churn@prod": 2}`. The signatures after the first one come from `ledger`.',
+    ),
+  ledger: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "The deployers' ledger: the file `towpath.ledger.jsonl`, or the folder that contains it, such as a checkout. The worker runs only specs that have a line there. A changed file needs no restart.",
+    ),
   floors: z
     .record(DeploymentName, z.int().min(1))
     .default({})

@@ -41,7 +41,7 @@ import { removeIfAny } from "./state/atomic-file.ts";
 import { DatabaseWatch } from "./state/database-watch.ts";
 import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
 import { Keyrings } from "./store/keyrings.ts";
-import { checkSessionWorkspace, importTrustedKeys, openFloors, type Trust } from "./trust/index.ts";
+import { checkSessionWorkspace, openFloors, openLedger, openTrustedKeys, type Trust } from "./trust/index.ts";
 import { VERSION } from "./version.ts";
 import { removeUnfollowed, type Walls } from "./walls/index.ts";
 
@@ -150,7 +150,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const walls = await raiseWalls(config, { log, paths });
   await makeFolders(paths, walls);
   const identity = await openIdentity(paths.identity, () => uuidv7(clock.nowMs()));
-  const trust = await openTrust(config, { floors: paths.floors, clock });
+  const trust = await openTrust(config, { paths, clock, log });
   const reserve = await openReserve({ path: paths.reserve });
   // The session's hook needs the attempts, which need the connection.
   const late: { attempts?: Attempts; offering?: Offering | undefined; runners?: RunnerPool } = {};
@@ -294,20 +294,31 @@ function wakesOf(loops: readonly Loop[]): AttemptsOptions["wake"] {
 }
 
 /** The keys and rules by which this worker accepts signed specs, and its parameter checks. */
-async function openTrust(config: WorkerConfig, args: { floors: string; clock: Clock }): Promise<Trust> {
+async function openTrust(
+  config: WorkerConfig,
+  args: { paths: StatePaths; clock: Clock; log: Logger },
+): Promise<Trust> {
   const { pool, registries, workspace } = config;
-  const floors = await openFloors(args.floors);
-  const keys = await importTrustedKeys(config.trustedKeys);
+  const { paths, log } = args;
+  const floors = await openFloors(paths.floors);
+  const verified: Trust["verified"] = new Map();
+  const keys = await openTrustedKeys(config.trustSources, { log, changed: () => verified.clear() });
+  const ledger =
+    config.ledger === undefined
+      ? null
+      : await openLedger({ path: config.ledger, heads: paths.ledgerHeads, log });
   const checks = new CheckPool({ coolDownMs: 0 });
   return {
     keys,
+    signatures: config.signatures,
+    ledger,
     pool,
     registries,
     floors,
     workspace,
     leastVersions: config.floors,
     clock: args.clock,
-    verified: new Map(),
+    verified,
     checks,
   };
 }

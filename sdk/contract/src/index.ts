@@ -6,6 +6,7 @@ export * from "./deployments/parameters.ts";
 export * from "./deployments/python.ts";
 export * from "./deployments/requirements.ts";
 export * from "./deployments/spec.ts";
+export * from "./deployments/trust-file.ts";
 export * from "./flow/protocol.ts";
 export * from "./identity/keys.ts";
 export * from "./kernel/fields.ts";

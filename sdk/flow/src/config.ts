@@ -142,6 +142,11 @@ export interface ProjectConfig {
    * one, a deploy is refused. @default 100
    */
   readonly floorLag?: number;
+  /**
+   * The days after which workers refuse a signed version, 1 to 3650; null or 0: never. `towpath deploy --renew` signs a
+   * version again before that. Not for `towpath dev`. @default 90
+   */
+  readonly expiresInDays?: number | null;
   /** The lock of its Python flows and Python commands. Workers build its environment. @default the worker's interpreter */
   readonly environment?: LockOptions;
 }
@@ -244,6 +249,7 @@ const Config = z.strictObject({
     .refine((stages) => Object.keys(stages).length <= STAGES_MAX, `at most ${STAGES_MAX} stages`)
     .optional(),
   floorLag: z.int().min(0).max(10_000).optional(),
+  expiresInDays: z.int().min(0).max(3650).nullable().optional(),
   environment: Lock.optional(),
 });
 

@@ -26,6 +26,8 @@ export interface StatePaths {
   readonly downloads: string;
   readonly compileCache: string;
   readonly floors: string;
+  /** The heads of the deployers' ledger that this worker has seen. */
+  readonly ledgerHeads: string;
   readonly identity: string;
   readonly reserve: string;
 }
@@ -44,6 +46,7 @@ export function statePaths(stateDir: string): StatePaths {
     downloads: join(stateDir, "downloads"),
     compileCache: join(stateDir, "compile-cache"),
     floors: join(stateDir, "floors.json"),
+    ledgerHeads: join(stateDir, "ledger-heads.json"),
     identity: join(stateDir, "worker.json"),
     reserve: join(stateDir, "reserve"),
   };

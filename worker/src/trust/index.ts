@@ -1,4 +1,6 @@
 export { openFloors } from "./floors.ts";
+export { openTrustedKeys } from "./keys.ts";
+export { openLedger } from "./ledger.ts";
 export { Refusal, type RefusalCode } from "./refusal.ts";
-export { importTrustedKeys, type Trust, verifyAssignment, verifyVersion } from "./verify.ts";
+export { type Trust, verifyAssignment, verifyVersion } from "./verify.ts";
 export { checkSessionWorkspace, WrongWorkspace } from "./workspace.ts";

@@ -4,6 +4,10 @@ import type { Cause } from "@towpath/contract";
 export const REFUSALS = {
   "bad-signature": "refused",
   "untrusted-key": "refused",
+  "revoked-key": "refused",
+  "key-not-valid": "refused",
+  "missing-signature": "refused",
+  "not-in-ledger": "refused",
   "invalid-spec": "refused",
   "wrong-workspace": "refused",
   "wrong-deployment": "refused",

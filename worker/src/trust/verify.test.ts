@@ -3,12 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Assignment, SPEC_TYP, Spec, uuidv7 } from "@towpath/contract";
 import { CheckPool } from "@towpath/contract/bounded";
+import { nextLine, parseLedger, payloadHash } from "@towpath/contract/ledger";
 import fc from "fast-check";
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair } from "jose";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import {
-  importTrustedKeys,
   openFloors,
+  openLedger,
+  openTrustedKeys,
   Refusal,
   type RefusalCode,
   type Trust,
@@ -17,6 +19,7 @@ import {
 
 const NOW = Date.parse("2026-06-01T00:00:00.000Z");
 const workspaceId = uuidv7(NOW);
+const log = { error: () => {}, info: () => {} };
 let dir: string;
 let key: CryptoKey;
 let trust: Trust;
@@ -27,7 +30,9 @@ beforeEach(async () => {
   key = pair.privateKey;
   const { x = "" } = await exportJWK(pair.publicKey);
   trust = {
-    keys: await importTrustedKeys([{ kty: "OKP", crv: "Ed25519", x, kid: "mine" }]),
+    keys: await openTrustedKeys([{ kty: "OKP", crv: "Ed25519", x, kid: "mine" }], { log, changed: () => {} }),
+    signatures: {},
+    ledger: null,
     pool: "local",
     registries: { code: { kind: "oci-layout", path: "/nowhere" } },
     floors: await openFloors(join(dir, "floors.json")),
@@ -244,4 +249,119 @@ test("a spec that was not verified raises no floor", async () => {
 test("a damaged file of floors does not count as an empty one", async () => {
   await writeFile(join(dir, "floors.json"), "{");
   await expect(openFloors(join(dir, "floors.json"))).rejects.toThrow("is damaged");
+});
+
+/** A key with a name, as JWKs. */
+async function keyPair(kid: string) {
+  const pair = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
+  const { x = "" } = await exportJWK(pair.publicKey);
+  return { key: pair.privateKey, jwk: { kty: "OKP", crv: "Ed25519", x, kid } as const };
+}
+
+test("a trust file with several keys is read again when it changes: a revoked key ends, also for verified specs", async () => {
+  const [old, fresh] = [await keyPair("old"), await keyPair("fresh")];
+  const file = join(dir, "trust.json");
+  const write = async (...keys: object[]) => await writeFile(file, JSON.stringify({ keys }));
+  const verified: Trust["verified"] = new Map();
+  await write(old.jwk, fresh.jwk);
+  const keys = await openTrustedKeys([{ file }], { log, changed: () => verified.clear() });
+  trust = { ...trust, keys, verified };
+  const bySpec = async (by: typeof old) => await sign(JSON.stringify(specOf()), { kid: by.jwk.kid }, by.key);
+  const [first, second] = [await bySpec(old), await bySpec(fresh)];
+  expect(await refusalOf(first)).toBe("verified");
+  expect(await refusalOf(second)).toBe("verified");
+  await write({ ...old.jwk, revokedAt: new Date(NOW).toISOString() }, fresh.jwk);
+  expect(await refusalOf(first)).toBe("revoked-key");
+  expect(await refusalOf(second)).toBe("verified");
+  await write({ ...old.jwk, notAfter: new Date(NOW).toISOString() }, fresh.jwk);
+  expect(await refusalOf(first)).toBe("key-not-valid");
+  await write({ ...old.jwk, notBefore: new Date(NOW + 1).toISOString() }, fresh.jwk);
+  expect(await refusalOf(first)).toBe("key-not-valid");
+  await write(fresh.jwk);
+  expect(await refusalOf(first)).toBe("untrusted-key");
+  // A file that cannot be used does not bring the revoked key back, and does not end the others.
+  await writeFile(file, "{");
+  expect(await refusalOf(first)).toBe("untrusted-key");
+  expect(await refusalOf(second)).toBe("verified");
+  // The same name for another key: what was verified before is verified again.
+  await write({ ...old.jwk, kid: "fresh" });
+  expect(await refusalOf(second)).toBe("bad-signature");
+});
+
+const detached = (jws: string) => jws.replace(/\.[^.]*\./, "..");
+
+/** A ledger with the line of a spec and further signatures. */
+async function ledgerWith(jws: string, ...signatures: string[]) {
+  const file = join(dir, "towpath.ledger.jsonl");
+  const spec = payloadHash(jws) ?? "";
+  const shared = { deployment: "train", workspace: workspaceId, version: 3, spec, keyId: "any" };
+  const at = new Date(NOW).toISOString();
+  const lines = [
+    { ...shared, floor: 1, floorBy: "runs", expiresAt: null, expiresBy: "project", code: "c", at } as const,
+    ...signatures.map((signature) => ({ ...shared, kind: "signature", signature, at }) as const),
+  ];
+  const text = lines.reduce((before, one) => `${before}${nextLine(parseLedger(before), one)}\n`, "");
+  await writeFile(file, text);
+  return { file, text };
+}
+
+const open = async () => await openLedger({ path: dir, heads: join(dir, "heads.json"), log });
+
+test("a worker with the ledger runs only what stands in it, and reads new lines without a restart", async () => {
+  const [known, stranger] = [
+    await sign(JSON.stringify(specOf())),
+    await sign(JSON.stringify(specOf({ env: { A: "1" } }))),
+  ];
+  const { file, text } = await ledgerWith(known);
+  trust = { ...trust, ledger: await open() };
+  expect(await refusalOf(known)).toBe("verified");
+  expect(await refusalOf(stranger)).toBe("not-in-ledger");
+  const entry = { ...parseLedger(text).lines[0]?.entry, spec: payloadHash(stranger) ?? "" };
+  await writeFile(file, `${text}${nextLine(parseLedger(text), entry as never)}\n`);
+  expect(await refusalOf(stranger)).toBe("verified");
+});
+
+test("a ledger that lost lines is not used: neither by a running worker nor by the next start", async () => {
+  const spec = await sign(JSON.stringify(specOf()));
+  const { file, text } = await ledgerWith(spec, detached(spec));
+  trust = { ...trust, ledger: await open() };
+  const [first = ""] = text.split("\n");
+  await writeFile(file, `${first}\n`);
+  expect(await refusalOf(spec)).toBe("verified");
+  await expect(open()).rejects.toThrow("lacks the line");
+  await writeFile(file, text.replace("train", "trian"));
+  await expect(open()).rejects.toThrow("cannot be used: Line 2");
+  await rm(file);
+  await expect(open()).rejects.toThrow("It cannot be read");
+});
+
+test("a deployment that two people must sign needs two keys, and one key does not count twice", async () => {
+  const [other, third] = [await keyPair("other"), await keyPair("third")];
+  const { x = "" } = await exportJWK(key);
+  const mine = { kty: "OKP", crv: "Ed25519", x, kid: "mine" } as const;
+  const keys = await openTrustedKeys([mine, other.jwk, { ...mine, kid: "mine-again" }], {
+    log,
+    changed: () => {},
+  });
+  trust = { ...trust, keys, signatures: { train: 2, lonely: 1 } };
+  const payload = JSON.stringify(specOf());
+  const spec = await sign(payload);
+  const by = async (kid: string, signer: CryptoKey) => detached(await sign(payload, { kid }, signer));
+  const refusedWith = async (...signatures: string[]) => {
+    await rm(join(dir, "heads.json"), { force: true });
+    await ledgerWith(spec, ...signatures);
+    trust = { ...trust, ledger: await open() };
+    return await refusalOf(spec);
+  };
+  expect(await refusalOf(spec)).toBe("missing-signature");
+  expect(await refusedWith()).toBe("missing-signature");
+  expect(await refusedWith(await by("mine", key))).toBe("missing-signature");
+  expect(await refusedWith(await by("mine-again", key))).toBe("missing-signature");
+  expect(await refusedWith(await by("third", third.key))).toBe("missing-signature");
+  expect(await refusedWith(await by("other", third.key))).toBe("missing-signature");
+  const elsewhere = detached(
+    await sign(JSON.stringify(specOf({ env: { A: "1" } })), { kid: "other" }, other.key),
+  );
+  expect(await refusedWith(elsewhere)).toBe("missing-signature");
+  expect(await refusedWith(await by("other", other.key))).toBe("verified");
 });

@@ -10,17 +10,24 @@ import {
   Spec,
 } from "@towpath/contract";
 import type { CheckPool } from "@towpath/contract/bounded";
-import { type CryptoKey, compactVerify, decodeProtectedHeader, importJWK } from "jose";
+import { payloadHash } from "@towpath/contract/ledger";
+import { compactVerify, decodeProtectedHeader } from "jose";
 import type { WorkerConfig } from "../config.ts";
 import type { Clock } from "../host/index.ts";
-import type { TrustedKey } from "../settings.ts";
 import { checkInTime } from "./check-parameters.ts";
 import type { Floors } from "./floors.ts";
+import { type KnownKey, type TrustedKeys, usableKey } from "./keys.ts";
+import type { SignedSpecs } from "./ledger.ts";
 import { Refusal } from "./refusal.ts";
+import type { Watched } from "./watched.ts";
 
 /** What the worker trusts, from its own configuration and state. */
 export interface Trust {
-  readonly keys: ReadonlyMap<string, CryptoKey | Uint8Array>;
+  readonly keys: TrustedKeys;
+  /** How many people must have signed a spec, by the deployment's name. Others need one. */
+  readonly signatures: Readonly<Record<string, number>>;
+  /** The deployers' ledger. Null: not configured. */
+  readonly ledger: Watched<SignedSpecs> | null;
   readonly pool: string;
   readonly registries: WorkerConfig["registries"];
   readonly floors: Floors;
@@ -38,15 +45,6 @@ export interface Trust {
 
 /** How many verified specs are kept. */
 const VERIFIED_MAX = 256;
-
-/** Imports trusted keys, by their `kid`. */
-export async function importTrustedKeys(
-  keys: readonly TrustedKey[],
-): Promise<ReadonlyMap<string, CryptoKey | Uint8Array>> {
-  const imported = new Map<string, CryptoKey | Uint8Array>();
-  for (const key of keys) imported.set(key.kid, await importJWK(key, "EdDSA"));
-  return imported;
-}
 
 /**
  * Decides whether an assignment may run here. The signature is checked first. Everything after that comes from
@@ -72,12 +70,16 @@ export interface ClaimedVersion extends Pick<Assignment, "deployment" | "version
 
 /** Decides whether anything of a version may run here. `verifyAssignment` does the same before it checks parameters. */
 export async function verifyVersion(trust: Trust, claimed: ClaimedVersion): Promise<Spec> {
-  const spec = trust.verified.get(claimed.spec) ?? parseSpec(await verifySignature(trust, claimed.spec));
+  const keys = await trust.keys.current();
+  // Also of a spec that was verified before: a key may have been revoked since.
+  const signer = usableKey(keys, { kid: keyIdOf(claimed.spec), nowMs: trust.clock.nowMs() });
+  const spec = trust.verified.get(claimed.spec) ?? parseSpec(await verifySignature(signer, claimed.spec));
   remember(trust, claimed.spec, spec);
   checkWorkspace(spec, { trust, claimed });
   checkIdentity(spec, claimed);
   checkPlace(spec, { trust, trigger: claimed.trigger });
   checkAge(spec, trust);
+  await checkSigners(trust, { spec, jws: claimed.spec, keys, signer });
   await trust.floors.raise({
     workspaceId: spec.workspaceId,
     deployment: deploymentNameOf(spec),
@@ -94,15 +96,7 @@ function remember({ verified }: Trust, text: string, spec: Spec): void {
   if (verified.size > VERIFIED_MAX && oldest !== undefined) verified.delete(oldest);
 }
 
-async function verifySignature(trust: Trust, jws: string): Promise<Uint8Array> {
-  const kid = keyIdOf(jws);
-  const key = trust.keys.get(kid);
-  if (!key) {
-    throw new Refusal(
-      "untrusted-key",
-      `The spec is signed with key "${kid.slice(0, 128)}", which this worker does not trust. Deploy with a key that the worker trusts, or add the public half of this key to "trustedKeys".`,
-    );
-  }
+async function verifySignature({ key }: KnownKey, jws: string): Promise<Uint8Array> {
   try {
     const { payload } = await compactVerify(jws, key, { algorithms: ["EdDSA"] });
     return payload;
@@ -112,6 +106,53 @@ async function verifySignature(trust: Trust, jws: string): Promise<Uint8Array> {
       "The spec's signature is wrong, so the spec was changed after it was signed. Deploy it again.",
     );
   }
+}
+
+/** The signer of a further signature. Null: it does not count. */
+async function coSigner(
+  { keys, jws, nowMs }: { keys: ReadonlyMap<string, KnownKey>; jws: string; nowMs: number },
+  signature: string,
+): Promise<KnownKey | null> {
+  const [, payload = ""] = jws.split(".");
+  const whole = signature.replace("..", `.${payload}.`);
+  try {
+    const known = usableKey(keys, { kid: keyIdOf(whole), nowMs });
+    await verifySignature(known, whole);
+    return known;
+  } catch (error) {
+    if (error instanceof Refusal) return null;
+    throw error;
+  }
+}
+
+/** Whether the spec stands in the ledger, and as many people have signed it as the configuration asks for. */
+async function checkSigners(
+  trust: Trust,
+  args: { spec: Spec; jws: string; keys: ReadonlyMap<string, KnownKey>; signer: KnownKey },
+): Promise<void> {
+  const { spec, jws, keys, signer } = args;
+  const deployment = deploymentNameOf(spec);
+  const needed = Object.hasOwn(trust.signatures, deployment) ? (trust.signatures[deployment] ?? 1) : 1;
+  const ledger = (await trust.ledger?.current()) ?? null;
+  const { workspaceId: workspace, version } = spec;
+  const named = { workspace, deployment, version, spec: payloadHash(jws) ?? "" };
+  if (ledger !== null && !ledger.has(named))
+    throw new Refusal(
+      "not-in-ledger",
+      `Version ${version} of "${deployment}" has no line in this worker's copy of the ledger. Commit towpath.ledger.jsonl and bring the copy up to date. If that does not help, nobody of you signed this version for now.`,
+    );
+  if (needed <= 1) return;
+  const nowMs = trust.clock.nowMs();
+  const further = await Promise.all(
+    (ledger?.signaturesOf(named) ?? []).map((one) => coSigner({ keys, jws, nowMs }, one)),
+  );
+  // One person may have a key under two names.
+  const people = new Set([signer, ...further].flatMap((known) => (known === null ? [] : [known.jwk.x])));
+  if (people.size >= needed) return;
+  throw new Refusal(
+    "missing-signature",
+    `Version ${version} of "${deployment}" has ${people.size} of the ${needed} signatures that this worker asks for. Another person signs it with \`towpath deployments sign ${deployment} ${version}\` and commits the ledger.`,
+  );
 }
 
 function keyIdOf(jws: string): string {

@@ -3,17 +3,21 @@ import { basename, resolve } from "node:path";
 import type { DeployOutcome, DeployReport, PushedCode } from "towpath/deploy";
 import { Failure } from "../failure.ts";
 import { readSigningKey, type SigningKey } from "../identity/signing-key.ts";
+import { trustedIn } from "../identity/trust-file.ts";
 import type { Connection } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import type { Output } from "../output.ts";
 import { warmBundler } from "./bundle.ts";
 import { bundleText, checkGrowth, noteSize } from "./bundle-size.ts";
-import { deployProject } from "./deploy.ts";
+import { chosen, type DeployRequest, deployProject, ledgerState } from "./deploy.ts";
+import { DAY_MS, validMsOf } from "./expiry.ts";
 import { commandToRun } from "./find.ts";
+import { FLOOR_LAG } from "./floor.ts";
 import { headText, type LedgerUse, ledgerFile } from "./ledger.ts";
 import { loadProject } from "./load-project.ts";
 import { warmOwnPackages } from "./own-packages.ts";
+import { type Renewal, renew } from "./renew.ts";
 import { askStage, type StageChoice } from "./stage.ts";
 
 /** The arguments of `towpath deploy`. */
@@ -28,6 +32,8 @@ export interface DeployCommand {
   readonly imports: boolean;
   readonly acceptGap: boolean;
   readonly newWorkspace: boolean;
+  /** Signs again what expires within this many days, and deploys nothing. */
+  readonly renew: number | undefined;
   /** Whether to wait for the first line of standard input, for a parent that starts us ahead. */
   readonly whenTold: boolean;
 }
@@ -43,6 +49,13 @@ async function untilTold(root: string): Promise<void> {
 export async function signingKeyInUse(invocation: Invocation, folder: StateFolder): Promise<SigningKey> {
   const path = invocation.config.signingKeyFile ?? folder.signingKeyFile;
   const key = await readSigningKey(path);
+  // A state folder may come with a cloned repository, and must not choose a program to run.
+  if (key !== null && "command" in key && invocation.config.signingKeyFile === undefined)
+    throw new Failure(`${path} names a signing command, which only a file of your own may do.`, {
+      exit: "configuration",
+      code: "signing-command-in-folder",
+      next: ["move the file out of the state folder and name it with TOWPATH_SIGNING_KEY_FILE"],
+    });
   if (key !== null) return key;
   throw new Failure(`There is no signing key at ${path}.`, {
     exit: "configuration",
@@ -126,14 +139,47 @@ export function printDeploy(output: Output, report: DeployReport): void {
   output.note(output.style.dim(bundleText(report.code)));
   if (report.pushed !== null) output.note(output.style.dim(pushedText(report.pushed)));
   for (const warning of report.warnings) output.note(`${output.style.yellow("!")} ${warning}`);
+  printOutcomes(output, report.outcomes);
+}
+
+function printOutcomes(output: Output, outcomes: readonly DeployOutcome[]): void {
   output.table(
     ["DEPLOYMENT", "VERSION", "STATUS", "DIGEST", "SIGNED BY", "CHANGED"],
-    report.outcomes.map((outcome) => outcomeRow(outcome, output)),
+    outcomes.map((outcome) => outcomeRow(outcome, output)),
   );
 }
 
+/** `towpath deploy --renew` */
+async function renewAll(
+  invocation: Invocation,
+  args: Pick<DeployRequest, "project" | "names" | "client" | "key" | "plan" | "ledger"> &
+    Pick<Renewal, "workspaceId" | "withinMs" | "earlierKeys">,
+): Promise<void> {
+  const { output, clock } = invocation;
+  const { project, names, ledger, plan } = args;
+  const renewal: Renewal = {
+    ...args,
+    notes: [],
+    floorLag: project.floorLag ?? FLOOR_LAG,
+    validMs: ledger === null ? null : validMsOf(project),
+    nowMs: () => clock.nowMs(),
+  };
+  const outcomes: DeployOutcome[] = [];
+  for (const one of chosen(project, names)) outcomes.push(await renew(renewal, one));
+  const state = ledger === null ? null : await ledgerState(ledger);
+  output.data({ outcomes, warnings: renewal.notes, ledger: state });
+  for (const note of renewal.notes) output.note(`${output.style.yellow("!")} ${note}`);
+  printOutcomes(output, outcomes);
+  if (outcomes.every(({ status }) => status === "unchanged")) output.line("Nothing expires soon.");
+  else if (plan) output.next("`towpath deploy --renew` signs these versions again");
+  printLedger(output, { report: { ledger: state, outcomes }, isNew: false });
+}
+
 /** Prints the ledger's head, which the deployer can compare and must commit. */
-function printLedger(output: Output, { report, isNew }: { report: DeployReport; isNew: boolean }): void {
+function printLedger(
+  output: Output,
+  { report, isNew }: { report: Pick<DeployReport, "ledger" | "outcomes">; isNew: boolean },
+): void {
   const { ledger, outcomes } = report;
   if (ledger === null || !outcomes.some(({ status }) => status === "registered")) return;
   output.note(output.style.dim(`ledger: ${basename(ledger.file)}, head ${headText(ledger.heads)}`));
@@ -155,9 +201,17 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   const connection = await invocation.connect(root);
   const { client } = connection;
   await invocation.announce(root);
-  await workspaceToSign(connection);
+  const workspaceId = await workspaceToSign(connection);
   const isNew = !existsSync(ledgerFile(root));
   const { names, plan } = command;
+  const ledger = command.whenTold ? null : ledgerFor(connection, { root: project.root, ...command });
+  if (command.renew !== undefined) {
+    const withinMs = command.renew * DAY_MS;
+    const trusted = await trustedIn(folder.trustFile);
+    const earlierKeys = trusted.filter(({ revokedAt }) => revokedAt === undefined);
+    const ground = { workspaceId, withinMs, earlierKeys };
+    return await renewAll(invocation, { project, names, client, key, plan, ledger, ...ground });
+  }
   const stage = project.stage === null ? [] : ["--stage", project.stage.name];
   const report = await deployProject(invocation, {
     project,
@@ -167,7 +221,7 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
     plan,
     // Only `dev` starts a deploy ahead.
     byReach: command.whenTold,
-    ledger: command.whenTold ? null : ledgerFor(connection, { root: project.root, ...command }),
+    ledger,
     beforePush: async (size) => {
       if (!command.yes) await checkGrowth(folder, { project: project.name, size });
     },

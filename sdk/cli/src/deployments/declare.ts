@@ -1,6 +1,7 @@
 import { Option } from "@commander-js/extra-typings";
 import { type Carry, countUpTo, type Root } from "../program.ts";
 import { switchSchedules } from "../schedules/commands.ts";
+import { coSign } from "./co-sign.ts";
 import { deploy } from "./commands.ts";
 import { init, initPython } from "./init.ts";
 import { diffVersions, listDeployments, showDeployment } from "./inspect.ts";
@@ -11,6 +12,9 @@ import { stageChoice } from "./stage.ts";
 /** The largest version number that a command accepts. */
 const VERSION_MAX = 999_999_999;
 const versionNumber = countUpTo(VERSION_MAX);
+/** `deploy --renew` signs what expires within this many days. */
+const RENEW_DAYS = 30;
+const renewDays = countUpTo(36_500);
 
 /** Declares `init`, `deploy` and `deployments`. */
 export function declareDeployments(root: Root, carry: Carry): void {
@@ -18,6 +22,7 @@ export function declareDeployments(root: Root, carry: Carry): void {
   const group = deploymentsGroup(root);
   declareLooks(group, carry);
   declareRollback(group, carry);
+  declareSign(group, carry);
   declareSwitches(group, carry);
   declareRemoval(group, carry);
 }
@@ -91,6 +96,23 @@ function declareRollback(group: Group, carry: Carry): void {
     );
 }
 
+function declareSign(group: Group, carry: Carry): void {
+  group
+    .command("sign")
+    .summary("add a second person's signature to a version")
+    .description(
+      "Signs a version that another person deployed, after it has shown what the version runs. The signature becomes a line of the ledger. Workers whose configuration asks for two signatures read it there. Without a terminal, it needs --yes.",
+    )
+    .argument("<deployment>", NAME_HELP)
+    .argument("<version>", "the version to sign", versionNumber)
+    .option("--yes", "do not ask first")
+    .option("--project <dir>", "use the ledger of the project in this folder", ".")
+    .addHelpText("after", "\nExample:\n  $ towpath deployments sign churn@prod 7")
+    .action((name, version, { yes, project }, command) =>
+      carry(command, (invocation) => coSign(invocation, { name, version, project, yes: yes === true })),
+    );
+}
+
 function declareSwitches(group: Group, carry: Carry): void {
   group
     .command("pause")
@@ -153,6 +175,11 @@ function declareDeploy(root: Root, carry: Carry): void {
     .option("--no-import", "read the declared parameters of Python flows, and import none of their modules")
     .option("--yes", "deploy code that is ten times larger than at the last deploy")
     .option("--accept-gap", "go on above versions of the control plane that the ledger lacks")
+    .option(
+      "--renew [days]",
+      "deploy nothing: sign the latest versions again that expire within this many days (default: 30), for instance each night in CI",
+      renewDays,
+    )
     .option("--new-workspace", "sign for a workspace that the ledger does not know yet")
     .addOption(new Option("--when-told", "start at the first line of standard input").hideHelp())
     .addHelpText(
@@ -170,6 +197,7 @@ function declareDeploy(root: Root, carry: Carry): void {
           imports: options.import,
           acceptGap: options.acceptGap === true,
           newWorkspace: options.newWorkspace === true,
+          renew: options.renew === true ? RENEW_DAYS : options.renew,
           whenTold: options.whenTold === true,
         }),
       ),

@@ -8,6 +8,7 @@ import type { SigningKey } from "../identity/signing-key.ts";
 import { findPool, misfits, type Wanting } from "../pools/find.ts";
 import { bundleSize } from "./bundle-size.ts";
 import { buildCode, type ProjectCode } from "./code.ts";
+import { validMsOf } from "./expiry.ts";
 import { FLOOR_LAG } from "./floor.ts";
 import { type LedgerUse, readLedger } from "./ledger.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
@@ -38,7 +39,7 @@ export interface DeployRequest {
 }
 
 /** The chosen deployments. @throws Failure for a name that the project does not have. */
-function chosen(project: Project, names: readonly string[]): readonly ProjectDeployment[] {
+export function chosen(project: Project, names: readonly string[]): readonly ProjectDeployment[] {
   const known = project.deployments.map(({ settings }) => settings.deployment);
   const isKnown = (name: string) =>
     project.deployments.some(({ settings }) =>
@@ -153,6 +154,8 @@ export async function deployProject(
       reach: (entry) => reachOf(entry, code.sources),
     },
     floorLag: project.floorLag ?? FLOOR_LAG,
+    // The versions of a control plane on the developer's machine end with its folder.
+    validMs: request.ledger === null ? null : validMsOf(project),
     nowMs: () => invocation.clock.nowMs(),
     notes: [],
   };
@@ -164,15 +167,14 @@ export async function deployProject(
     pushed: request.plan ? null : pushed,
     code: size,
     warnings: [...code.warnings, ...registration.notes, ...checks],
-    ledger: await ledgerReport(request),
+    ledger: request.ledger === null ? null : await ledgerState(request.ledger),
   };
 }
 
-/** The ledger after a deploy. Null: none is kept. */
-async function ledgerReport({ ledger }: DeployRequest): Promise<DeployReport["ledger"]> {
-  if (ledger === null) return null;
-  const { heads, lines } = await readLedger(ledger.file);
-  return { file: ledger.file, lines: lines.length, heads };
+/** The ledger after a deploy. */
+export async function ledgerState({ file }: LedgerUse): Promise<NonNullable<DeployReport["ledger"]>> {
+  const { heads, lines } = await readLedger(file);
+  return { file, lines: lines.length, heads };
 }
 
 /**

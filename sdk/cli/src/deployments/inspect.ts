@@ -1,7 +1,9 @@
 import type { Client } from "@towpath/client";
 import {
   type Deployment,
+  type DeploymentVersion,
   entryText,
+  expiryOf,
   type Json,
   LIMITS,
   type Limit,
@@ -73,6 +75,16 @@ function scheduleText({ total, paused }: Listed["schedules"], style: Style): str
   return paused === 0 ? `${total}` : `${total}, ${style.yellow(word)}`;
 }
 
+/** A near or past expiry, with a leading comma. Empty if it is far. */
+function expiryText(
+  { expiresAt, registeredAt: since }: Pick<DeploymentVersion, "expiresAt" | "registeredAt">,
+  { nowMs, style }: { nowMs: number; style: Style },
+): string {
+  const expiry = expiryOf({ expiresAt, since }, nowMs);
+  if (expiry === null) return "";
+  return expiry.isPast ? `, ${style.red("expired")}` : `, ${style.yellow(`expires in ${expiry.days} d`)}`;
+}
+
 function listedRow(one: Listed, { output: { style }, clock }: Invocation): string[] {
   const { lastRun, latest } = one;
   const age = (at: string) => formatAge(at, clock.nowMs());
@@ -82,7 +94,7 @@ function listedRow(one: Listed, { output: { style }, clock }: Invocation): strin
       : `${markOf(lastRun.state, style)} ${lastRun.state} ${age(lastRun.endedAt ?? lastRun.startedAt ?? lastRun.createdAt)}`;
   return [
     one.name,
-    `v${latest.version}`,
+    `v${latest.version}${expiryText(latest, { nowMs: clock.nowMs(), style })}`,
     `${age(latest.registeredAt)} by ${printable(latest.registeredBy)}`,
     ran,
     scheduleText(one.schedules, style),
@@ -269,7 +281,7 @@ export async function showDeployment(invocation: Invocation, written: string): P
   output.table(
     ["VERSION", "DEPLOYED", "BY", "CODE", "SIGNED BY"],
     versions.items.map((one) => [
-      `v${one.version}`,
+      `v${one.version}${expiryText(one, { nowMs: clock.nowMs(), style })}`,
       formatAge(one.registeredAt, clock.nowMs()),
       printable(one.registeredBy),
       shortDigest(one.code.digest),

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Spec } from "@towpath/contract";
 import { deploymentNameOf } from "@towpath/contract";
 import {
+  type CoSignature,
   LEDGER_FILE,
   type Ledger,
   type LedgerEntry,
@@ -213,6 +214,25 @@ export function entryOf(
   };
 }
 
+type NewLine = Parameters<typeof nextLine>[1];
+
+/** Appends a line, unless `check` throws. @returns The new head. */
+async function append(file: string, line: NewLine, check: (ledger: Ledger) => void): Promise<string> {
+  return await whileLocked(
+    file,
+    async () => {
+      const ledger = await readLedger(file);
+      check(ledger);
+      const before = await ledgerText(file);
+      const text = `${before}${before === "" || before.endsWith("\n") ? "" : "\n"}${nextLine(ledger, line)}\n`;
+      const { heads } = parseLedger(text);
+      await writeWhole(file, text);
+      return heads.at(-1) ?? "";
+    },
+    "the ledger stands beside the project's configuration: make that folder writable",
+  );
+}
+
 /**
  * Appends the line of a signed spec before the control plane sees it. A number stays used, even if the registration fails
  * afterwards: a control plane that says so may keep the spec.
@@ -220,25 +240,23 @@ export function entryOf(
  * @throws Failure `ledger-raced` if another command of this folder has used the number.
  */
 export async function appendLine(file: string, entry: Omit<LedgerEntry, "previous">): Promise<string> {
-  return await whileLocked(
-    file,
-    async () => {
-      const ledger = await readLedger(file);
-      const last = lastOf(ledger, entry);
-      if (last !== null && last.version >= entry.version)
-        throw new Failure(`Another command has just signed v${last.version} of "${entry.deployment}".`, {
-          exit: "invalidInput",
-          code: "ledger-raced",
-          next: ["run this command again"],
-        });
-      const before = await ledgerText(file);
-      const text = `${before}${before === "" || before.endsWith("\n") ? "" : "\n"}${nextLine(ledger, entry)}\n`;
-      const { heads } = parseLedger(text);
-      await writeWhole(file, text);
-      return heads.at(-1) ?? "";
-    },
-    "the ledger stands beside the project's configuration: make that folder writable",
-  );
+  return await append(file, entry, (ledger) => {
+    const last = lastOf(ledger, entry);
+    if (last === null || last.version < entry.version) return;
+    throw new Failure(`Another command has just signed v${last.version} of "${entry.deployment}".`, {
+      exit: "invalidInput",
+      code: "ledger-raced",
+      next: ["run this command again"],
+    });
+  });
+}
+
+/** Appends a further signature on a spec that has a line. @returns The new head. */
+export async function appendSignature(
+  file: string,
+  signature: Omit<CoSignature, "previous">,
+): Promise<string> {
+  return await append(file, signature, () => undefined);
 }
 
 /** `3f2a9c1b7d20`, or several heads. */

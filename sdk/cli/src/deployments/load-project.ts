@@ -287,6 +287,7 @@ export async function loadProject(
     files: config.files,
     environment: locked,
     floorLag: config.floorLag,
+    expiresInDays: config.expiresInDays,
     deployments,
     stores: [config.store, ...Object.values(config.stages ?? {}).map((one) => one.store)].filter(
       (name) => name !== undefined,

@@ -37,6 +37,8 @@ export interface Project {
   readonly deployments: readonly ProjectDeployment[];
   /** The most versions that a floor may stay behind the new one. Undefined: the default. */
   readonly floorLag?: number | undefined;
+  /** The days after which a signed version expires. Undefined: the default. Null or 0: never. */
+  readonly expiresInDays?: number | null | undefined;
   /** The names of all stores that the project or a stage uses. */
   readonly stores: readonly string[];
   /** The names of all its stages. */

@@ -8,7 +8,8 @@ import {
 } from "@towpath/contract";
 import { payloadHash } from "@towpath/contract/ledger";
 import type { DeployOutcome } from "towpath/deploy";
-import { readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
+import { type PublicKey, readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
+import { expiryNotes } from "./expiry.ts";
 import { floorFor } from "./floor.ts";
 import {
   appendLine,
@@ -33,7 +34,9 @@ export interface Registration {
   readonly plan: boolean;
   readonly byReach?: boolean;
   readonly ledger: LedgerUse | null;
-  readonly ground: Omit<SpecGround, "version" | "issuedAt" | "floor">;
+  readonly ground: Omit<SpecGround, "version" | "issuedAt" | "floor" | "expiresAt">;
+  /** How long a signed version is valid, milliseconds. Null: without a limit. */
+  readonly validMs: number | null;
   /** The most versions that a floor may stay behind the new one. */
   readonly floorLag: number;
   readonly nowMs: () => number;
@@ -66,15 +69,15 @@ async function lastNumber(client: Client, { name, latest }: { name: string; late
 }
 
 /**
- * The spec of a version, if it was signed with this key. The control plane is not trusted: the signature must be ours, and
+ * The spec of a version, if it was signed with one of these keys. The control plane is not trusted: the signature must be ours, and
  * the spec must be for that version of that deployment.
  */
 export async function ownSpec(
   jws: string,
-  args: { name: string; version: number; workspaceId: string; key: SigningKey },
+  args: { name: string; version: number; workspaceId: string; keys: readonly PublicKey[] },
 ): Promise<Spec | null> {
-  const { name, version, workspaceId, key } = args;
-  const spec = await readSigned(jws, key);
+  const { name, version, workspaceId, keys } = args;
+  const spec = await readSigned(jws, ...keys);
   const isIt =
     spec?.workspaceId === workspaceId && deploymentNameOf(spec) === name && spec.version === version;
   return isIt ? spec : null;
@@ -84,20 +87,20 @@ export async function ownSpec(
 export interface Said {
   readonly latest: DeploymentVersion | undefined;
   readonly claimed: ClaimedLatest;
-  /** The spec of the latest version, if it was signed with this key. */
+  /** The spec of the latest version, if it was signed with one of the keys. */
   readonly before: Spec | null;
 }
 
 /** Reads what the control plane has of a deployment. */
 export async function readSaid(
   { client, key }: Pick<Registration, "client" | "key">,
-  { name, workspace }: { name: string; workspace: string },
+  { name, workspace, keys = [key] }: { name: string; workspace: string; keys?: readonly PublicKey[] },
 ): Promise<Said> {
   const latest = (await latestOf(client, name))?.latest;
   const version = await lastNumber(client, { name, latest: latest?.version });
   const jws = version === 0 ? null : (await client.getSpec({ params: { name, version } })).spec;
-  const isOwn = jws !== null && latest?.keyId === key.kid;
-  const before = isOwn ? await ownSpec(jws, { name, version, workspaceId: workspace, key }) : null;
+  const isOwn = jws !== null && keys.some(({ kid }) => kid === latest?.keyId);
+  const before = isOwn ? await ownSpec(jws, { name, version, workspaceId: workspace, keys }) : null;
   return { latest, before, claimed: { name, workspace, version, hash: jws && payloadHash(jws) } };
 }
 
@@ -126,6 +129,13 @@ export async function signAndRegister(
   return await client.registerVersion({ body: { spec: jws, ...keepRuns } });
 }
 
+/** When a spec is signed, and when it expires unless the deployment says so itself. */
+export function timesOf({ nowMs, validMs }: Pick<Registration, "nowMs" | "validMs">) {
+  const signedMs = nowMs();
+  const at = (ms: number) => new Date(ms).toISOString();
+  return { issuedAt: at(signedMs), expiresAt: validMs === null ? null : at(signedMs + validMs) };
+}
+
 async function registerOnce(args: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {
   const { client, key, ground, ledger } = args;
   const name = deploymentNameOf(deployment.settings);
@@ -139,14 +149,15 @@ async function registerOnce(args: Registration, deployment: ProjectDeployment): 
     isKept: ledger !== null,
     lagMax: args.floorLag,
   });
-  const issuedAt = new Date(args.nowMs()).toISOString();
-  const spec = buildSpec(deployment, { ...ground, version, floor: floor.floor, issuedAt });
+  const times = timesOf(args);
+  const spec = buildSpec(deployment, { ...ground, version, floor: floor.floor, ...times });
   const given = { floor: floor.by === "author", expiresAt: deployment.settings.expiresAt !== undefined };
   const changed = before && differences(before, spec, given);
   const { digest } = spec.code;
   // A version that the control plane has lost is not the latest that was signed.
   const isKnown = last === null || claimed.version >= last.version;
-  if (latest && before && isKnown && saysTheSame(before, spec, given))
+  if (latest && before && isKnown && saysTheSame(before, spec, given)) {
+    args.notes.push(...expiryNotes(before, args.nowMs()));
     return {
       deployment: name,
       version: latest.version,
@@ -156,6 +167,7 @@ async function registerOnce(args: Registration, deployment: ProjectDeployment): 
       changed,
       wasRemoved: false,
     };
+  }
   const wasRemoved = latest === undefined && claimed.version > 0;
   const outcome = { deployment: name, version, digest, keyId: key.kid, changed, wasRemoved };
   args.notes.push(...notes, ...floor.notes);

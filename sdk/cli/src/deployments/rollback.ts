@@ -80,7 +80,7 @@ async function earlierSpec({ client, key, workspaceId, deployment, version }: Gr
       },
     );
   const { spec: jws } = await client.getSpec({ params: { name, version } });
-  const spec = await ownSpec(jws, { name, version, workspaceId, key });
+  const spec = await ownSpec(jws, { name, version, workspaceId, keys: [key] });
   if (spec !== null) return spec;
   throw new Failure(`The signed spec of v${version} of "${name}" cannot be verified with your key.`, {
     exit: "invalidInput",
@@ -150,12 +150,30 @@ async function nextFloor(ground: Ground, args: { number: NextNumber; withdrawn: 
   return await floorFor(client, { ...given, lagMax: Number.POSITIVE_INFINITY });
 }
 
+/**
+ * When the next version expires. If the project's time for all specs set the expiry of the earlier version, as the ledger
+ * says, that time begins anew. An expiry of the deployment itself stays.
+ */
+async function nextExpiry(
+  { deployment, ledger, workspaceId }: Ground,
+  { earlier, nowMs }: { earlier: Spec; nowMs: number },
+): Promise<{ expiresAt: string | null; by: Origins["expiresBy"] }> {
+  const { expiresAt, issuedAt, version } = earlier;
+  const of = { workspace: workspaceId, deployment: deployment.name };
+  const lines = ledger === null ? [] : linesOf(await readLedger(ledger.file), of);
+  const isOfProject = lines.some((line) => line.version === version && line.expiresBy === "project");
+  if (!isOfProject || expiresAt === null) return { expiresAt, by: "author" };
+  const validMs = Date.parse(expiresAt) - Date.parse(issuedAt);
+  return { expiresAt: new Date(nowMs + validMs).toISOString(), by: "project" };
+}
+
 /** The earlier spec as the next version. */
 async function nextSpec(ground: Ground, nowMs: number): Promise<Next> {
   const earlier = await earlierSpec(ground);
   const { name } = ground.deployment;
   const withdrawn = await withdrawnBelow(ground);
-  checkAllowed(earlier, { name, floor: withdrawn, nowMs });
+  const expiry = await nextExpiry(ground, { earlier, nowMs });
+  checkAllowed({ ...earlier, expiresAt: expiry.expiresAt }, { name, floor: withdrawn, nowMs });
   const { claimed } = await readSaid(ground, { name, workspace: ground.workspaceId });
   // What was compared and shown is the version that was the latest then.
   if (claimed.version !== ground.deployment.latest.version) throw raced(name);
@@ -166,22 +184,26 @@ async function nextSpec(ground: Ground, nowMs: number): Promise<Next> {
       ...earlier,
       version: number.version,
       floor: Math.max(earlier.floor, floor.floor),
+      expiresAt: expiry.expiresAt,
       issuedAt: new Date(nowMs).toISOString(),
     },
     floorBy: floor.by,
-    expiresBy: "author",
+    expiresBy: expiry.by,
     notes: [...number.notes, ...floor.notes],
   };
 }
 
 /** Whether the latest version has this content already, as after a rollback whose answer was lost. */
-async function isLatest({ client, key, workspaceId, deployment }: Ground, spec: Spec): Promise<boolean> {
+async function isLatest(
+  { client, key, workspaceId, deployment }: Ground,
+  { spec, expiresBy }: Next,
+): Promise<boolean> {
   const { name, latest } = deployment;
   if (latest.keyId !== key.kid) return false;
   const { version } = latest;
   const { spec: jws } = await client.getSpec({ params: { name, version } });
-  const current = await ownSpec(jws, { name, version, workspaceId, key });
-  return current !== null && saysTheSame(current, spec, { floor: false, expiresAt: true });
+  const current = await ownSpec(jws, { name, version, workspaceId, keys: [key] });
+  return current !== null && saysTheSame(current, spec, { floor: false, expiresAt: expiresBy === "author" });
 }
 
 async function register(ground: Ground, next: Next): Promise<Deployment> {
@@ -239,7 +261,7 @@ export async function rollBack(invocation: Invocation, request: RollbackRequest)
   const ground: Ground = { client, key, workspaceId, deployment, version, ledger };
   const next = await nextSpec(ground, clock.nowMs());
   const { spec } = next;
-  if (await isLatest(ground, spec)) {
+  if (await isLatest(ground, next)) {
     output.data(deployment);
     output.line(
       `v${latest.version} of ${name} has the content of v${version} already. Nothing was registered.`,

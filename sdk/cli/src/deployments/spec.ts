@@ -22,6 +22,8 @@ export interface SpecGround {
   readonly issuedAt: string;
   /** The oldest version that workers may still run. */
   readonly floor: number;
+  /** When it expires, unless the deployment says so itself. @default never */
+  readonly expiresAt?: string | null;
   readonly code: CodePin;
   /** The path of each flow's source module in the pushed code. */
   readonly modules: ReadonlyMap<string, string>;
@@ -61,12 +63,12 @@ function issuesOf(error: z.ZodError): Fault[] {
 /** Builds a deployment's spec. @throws Failure that names the deployment and the invalid field. */
 export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Spec {
   const { entry, settings } = deployment;
-  const { modules, tasks, remote, pools, reach: reachOf, configFile: _, ...rest } = ground;
+  const { modules, tasks, remote, pools, reach: reachOf, configFile: _, expiresAt = null, ...rest } = ground;
   const reach = reachOf?.(entry) ?? null;
   const module = entry.kind === "flow" ? (modules.get(entry.module) ?? entry.module) : "";
   const parsed = Spec.safeParse({
     ...settings,
-    expiresAt: settings.expiresAt ?? null,
+    expiresAt: settings.expiresAt === undefined ? expiresAt : settings.expiresAt,
     ...rest,
     ...(reach !== null && { reach }),
     format: SPEC_FORMAT,

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { runGit } from "../deployments/git-program.ts";
 import { type Failure, toFailure } from "../failure.ts";
 import { readSigningKey } from "../identity/signing-key.ts";
+import { trustedIn } from "../identity/trust-file.ts";
 import { type Connection, readJsonFile } from "../kernel/connection.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import { localTimes } from "../kernel/instant.ts";
@@ -216,9 +217,9 @@ async function trustedKeyIds(folder: StateFolder): Promise<string[] | null> {
   if (config === null) return null;
   const kids: string[] = [];
   for (const key of config.trustedKeys) {
-    const jwk =
-      "file" in key ? await readJsonFile(String(key.file), z.looseObject({ kid: z.string() })) : key;
-    if (jwk) kids.push(jwk.kid);
+    if ("file" in key)
+      kids.push(...(await trustedIn(String(key.file)).catch(() => [])).map(({ kid }) => kid));
+    else kids.push(key.kid);
   }
   return kids;
 }

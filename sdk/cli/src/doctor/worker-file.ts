@@ -125,20 +125,24 @@ function makeKey(args: Looked): string {
   return `an admin creates one: \`towpath key create NAME --worker --pool ${args.config.pool}\``;
 }
 
+const Jwk = z.looseObject({ kid: z.string() });
+const TrustFile = z.union([z.object({ keys: z.array(Jwk) }), Jwk.transform((key) => ({ keys: [key] }))]);
+
 async function checkTrusted(args: Looked): Promise<Check> {
   const kids: string[] = [];
   for (const key of args.config.trustedKeys) {
-    const jwk =
-      "file" in key ? await readJsonFile(args.at(String(key.file)), z.looseObject({ kid: z.string() })) : key;
-    if (jwk === null)
+    const found = "file" in key ? await readJsonFile(args.at(String(key.file)), TrustFile) : { keys: [key] };
+    if (found === null)
       return bad(
         "trusted keys",
         `${String(key.file)} does not contain a public key`,
-        "copy signing.pub.jwk there",
+        "copy signing.pub.jwk or signing.trust.json there",
       );
-    if ("d" in jwk)
-      return bad("trusted keys", `${jwk.kid} is a private key`, "give the worker signing.pub.jwk instead");
-    kids.push(jwk.kid.slice(0, 12));
+    for (const jwk of found.keys) {
+      if ("d" in jwk)
+        return bad("trusted keys", `${jwk.kid} is a private key`, "give the worker signing.pub.jwk instead");
+      kids.push(`${jwk.kid.slice(0, 12)}${"revokedAt" in jwk ? " (revoked)" : ""}`);
+    }
   }
   return good("trusted keys", kids.join(", "));
 }

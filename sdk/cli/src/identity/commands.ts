@@ -3,7 +3,6 @@ import { Failure } from "../failure.ts";
 import { formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { findPool } from "../pools/find.ts";
-import { createSigningKey, publicHalf, readSigningKey } from "./signing-key.ts";
 
 /** What `towpath key create` is asked for. */
 export interface KeyRequest {
@@ -84,25 +83,4 @@ export async function revokeKey(invocation: Invocation, keyId: string): Promise<
   }
   output.data({ revoked: keyId });
   output.line(`${output.style.green("✓")} revoked ${keyId}`);
-}
-
-/** `towpath key signing create`. Never replaces a key, because workers trust it. */
-export async function createSigning(invocation: Invocation): Promise<void> {
-  const { output } = invocation;
-  const folder = await invocation.folder();
-  const present = await readSigningKey(folder.signingKeyFile);
-  if (present !== null)
-    throw new Failure(`A signing key exists already: ${folder.signingKeyFile} (${present.kid}).`, {
-      exit: "cannotWrite",
-      code: "exists",
-      next: [
-        "to replace it, move it away first; workers trust it until it is removed from their configuration",
-      ],
-    });
-  const key = await createSigningKey(folder);
-  output.data(publicHalf(key));
-  output.line(`${output.style.green("✓")} signing key ${output.style.bold(key.kid)}`);
-  output.line(`  private  ${folder.signingKeyFile} (needed to deploy; keep it secret)`);
-  output.line(`  public   ${folder.signingPublicFile}`);
-  output.next('add the public file to the configuration of your workers: `"trustedKeys": [{"file": "…"}]`');
 }

@@ -17,6 +17,10 @@ export interface StateFolder {
   readonly store: string;
   readonly signingKeyFile: string;
   readonly signingPublicFile: string;
+  /** The key that follows, during a rotation. */
+  readonly signingNextFile: string;
+  /** The public keys for workers, once there are several. */
+  readonly trustFile: string;
   /** The processes that `towpath dev` started. */
   readonly devFile: string;
   /** The size of each project's code at its last deploy. */
@@ -44,6 +48,8 @@ export function stateFolder(path: string): StateFolder {
     store: join(root, "store"),
     signingKeyFile: join(keys, "signing.jwk"),
     signingPublicFile: join(keys, "signing.pub.jwk"),
+    signingNextFile: join(keys, "signing.next.jwk"),
+    trustFile: join(keys, "signing.trust.json"),
     devFile: join(root, "dev.json"),
     bundleSizesFile: join(root, "bundle-sizes.json"),
   };

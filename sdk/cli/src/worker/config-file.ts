@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
@@ -137,7 +138,7 @@ export async function writeWorkerConfig(args: {
     capacity: LOCAL_CAPACITY,
     warm: 1,
     stateDir: worker.stateDir,
-    trustedKeys: [{ file: folder.signingPublicFile }],
+    trustedKeys: [{ file: existsSync(folder.trustFile) ? folder.trustFile : folder.signingPublicFile }],
     registries: registriesOf(folder, args.projects),
     store: { root: pathToFileURL(folder.store).href, ...keys },
     stores: storesOf(folder, { projects: args.projects, keys }),

@@ -22,6 +22,11 @@ export const DeploymentVersion = z.object({
     ),
   code: CodePin,
   entry: Entry,
+  expiresAt: Instant.nullable()
+    .optional()
+    .describe(
+      "When workers begin to refuse it. Null: never. Missing: a control plane of an earlier release.",
+    ),
   registeredAt: Instant,
   registeredBy: z.string().describe("Name of the API key that registered it."),
 });

@@ -40,6 +40,24 @@ export const LedgerEntry = z.object({
 });
 export type LedgerEntry = z.output<typeof LedgerEntry>;
 
+/** A further signature on the spec of an earlier line, by another person. */
+export const CoSignature = z.object({
+  kind: z.literal("signature"),
+  deployment: DeploymentName,
+  workspace: Id,
+  version: z.int().min(1),
+  spec: Hash.describe("The SHA-256 of the signed payload."),
+  signature: z
+    .string()
+    .max(1_024)
+    .regex(/^[\w-]+\.\.[\w-]+$/)
+    .describe("A compact JWS with a detached payload (RFC 7515, appendix F)."),
+  keyId: z.string().min(1).max(200),
+  at: Instant,
+  previous: LedgerEntry.shape.previous,
+});
+export type CoSignature = z.output<typeof CoSignature>;
+
 /** One line of a ledger. */
 export interface LedgerLine {
   readonly entry: LedgerEntry;
@@ -50,8 +68,12 @@ export interface LedgerLine {
 /** A checked ledger. */
 export interface Ledger {
   readonly lines: readonly LedgerLine[];
+  /** The signatures of further people. */
+  readonly signatures: readonly CoSignature[];
   /** The hashes of lines that no other line follows, in the file's order. */
   readonly heads: readonly string[];
+  /** The hashes of all lines. */
+  readonly hashes: ReadonlySet<string>;
 }
 
 /** What is wrong with a ledger. */
@@ -89,7 +111,9 @@ export function shortHash(hash: string): string {
 /** A line that git writes into a file with a conflict. */
 const CONFLICT_MARK = /^(<{7}|={7}|>{7}|\|{7})( |$)/;
 
-function readLine(text: string, line: number): LedgerEntry {
+const AnyEntry = z.union([CoSignature, LedgerEntry]);
+
+function readLine(text: string, line: number): z.output<typeof AnyEntry> {
   if (CONFLICT_MARK.test(text))
     throw new LedgerError("conflict", { line, message: "is a conflict mark of git" });
   if (text.length > LEDGER_LIMITS.lineChars)
@@ -98,7 +122,7 @@ function readLine(text: string, line: number): LedgerEntry {
       message: `is longer than ${LEDGER_LIMITS.lineChars} characters`,
     });
   try {
-    return LedgerEntry.parse(JSON.parse(text));
+    return AnyEntry.parse(JSON.parse(text));
   } catch {
     throw new LedgerError("bad-line", { line, message: "is no entry of a ledger" });
   }
@@ -119,6 +143,7 @@ export function parseLedger(text: string): Ledger {
       message: `is beyond the limit of ${LEDGER_LIMITS.lines} lines`,
     });
   const lines: LedgerLine[] = [];
+  const signatures: CoSignature[] = [];
   const known = new Map<string, number>();
   const heads = new Set<string>();
   for (const [index, row] of rows.entries()) {
@@ -138,13 +163,17 @@ export function parseLedger(text: string): Ledger {
     }
     known.set(hash, line);
     heads.add(hash);
-    lines.push({ entry, hash });
+    if ("kind" in entry) signatures.push(entry);
+    else lines.push({ entry, hash });
   }
-  return { lines, heads: [...heads] };
+  return { lines, signatures, heads: [...heads], hashes: new Set(known.keys()) };
 }
 
 /** The text of the line that follows all heads of a ledger, without a line end. */
-export function nextLine(ledger: Ledger, entry: Omit<LedgerEntry, "previous">): string {
+export function nextLine(
+  ledger: Pick<Ledger, "heads">,
+  entry: Omit<LedgerEntry, "previous"> | Omit<CoSignature, "previous">,
+): string {
   return JSON.stringify({ ...entry, previous: ledger.heads.slice(0, LEDGER_LIMITS.previous) });
 }
 

@@ -308,3 +308,24 @@ export function lostAfterMs(spec: Pick<Spec, "lostAfterMs" | "onDisconnect" | "k
   if (spec.lostAfterMs !== null) return spec.lostAfterMs;
   return spec.onDisconnect === "stop" ? spec.killGraceMs : DEFAULTS.lostAfterMs;
 }
+
+/** How long before its end an expiry is shown at the earliest, milliseconds. */
+const EXPIRES_SOON_MS = 30 * 24 * 3_600_000;
+/** An expiry is shown in this last part of the time, if that is shorter. */
+const EXPIRES_SOON_PART = 1 / 3;
+
+/**
+ * An expiry that has passed or comes soon. Null: it is far, or there is none.
+ * @param spec.since When the version was signed or registered.
+ */
+export function expiryOf(
+  spec: { readonly expiresAt?: string | null | undefined; readonly since: string },
+  nowMs: number,
+): { readonly isPast: boolean; readonly days: number } | null {
+  const { expiresAt, since } = spec;
+  if (expiresAt === null || expiresAt === undefined) return null;
+  const [endMs, sinceMs] = [Date.parse(expiresAt), Date.parse(since)];
+  const leftMs = endMs - nowMs;
+  if (leftMs > Math.min(EXPIRES_SOON_MS, (endMs - sinceMs) * EXPIRES_SOON_PART)) return null;
+  return { isPast: leftMs <= 0, days: Math.max(0, Math.ceil(leftMs / (24 * 3_600_000))) };
+}

@@ -212,7 +212,7 @@ export interface DeploymentOptions {
   readonly compute?: ComputeUse;
   /** The oldest version that workers may still run. @default the oldest that a run needs which has not ended, else the new one */
   readonly floor?: number;
-  /** Instant (ISO 8601, UTC) after which workers refuse this version; null: never. @default never */
+  /** Instant (ISO 8601, UTC) after which workers refuse this version; null: never. @default the project's `expiresInDays` after the deploy */
   readonly expiresAt?: string | null;
 }
 

@@ -138,7 +138,7 @@ class CommandOptions(TypedDict, total=False):
     floor: int
     """The oldest version that workers may still run. Default: the oldest that a run needs which has not ended, else the new one."""
     expires_at: Union[str, datetime]
-    """The instant after which workers refuse this version. Default: never."""
+    """The instant after which workers refuse this version. Default: the project's `expires_in_days` after the deploy."""
     interpreter: str
     """A Python that the worker's configuration names. Default: the lock of the project, else the worker's default."""
     parameters: Union[Mapping[str, Any], str]
@@ -381,6 +381,7 @@ def project(
     stages: Mapping[str, Mapping[str, Any]] | None = None,
     environment: Mapping[str, Any] | None = None,
     floor_lag: int | None = None,
+    expires_in_days: int | None = None,
 ) -> Project:
     """Describes a project. `towpath_config.py` has one, at its top.
 
@@ -393,6 +394,7 @@ def project(
         files: patterns of the files to push. Default: all that git does not ignore.
         stages: the stages of the project by name, each from `stage(...)`.
         environment: the lock of its packages, from `locked(...)`. Default: the worker's interpreter.
+        expires_in_days: the days after which workers refuse a signed version. 0: never. Default: 90.
         floor_lag: the most versions that `floor` may stay behind the new one. Default: 100.
 
     Raises:
@@ -411,6 +413,7 @@ def project(
         "stages": stages,
         "environment": environment,
         "floor_lag": floor_lag,
+        "expires_in_days": expires_in_days,
     }
     chosen = {key: _plain(value) for key, value in given.items() if value is not None}
     return Project({"project": name, "pool": pool, "registry": dict(registry), **chosen}, tuple(deployments))

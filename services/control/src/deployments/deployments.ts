@@ -65,6 +65,7 @@ function shownVersion(row: store.VersionRow): DeploymentVersion {
     keyId: row.keyId,
     code: row.code,
     entry: row.entry,
+    expiresAt: row.expiresAt,
     registeredAt: row.registeredAt.toISOString(),
     registeredBy: row.registeredBy,
   };

@@ -15,6 +15,7 @@ const versionColumns = {
   keyId: deploymentVersion.keyId,
   code: sql<CodePin>`${deploymentVersion.spec} -> 'code'`,
   entry: sql<z.infer<typeof Entry>>`${deploymentVersion.spec} -> 'entry'`,
+  expiresAt: sql<string | null>`${deploymentVersion.spec} ->> 'expiresAt'`,
   registeredAt: deploymentVersion.registeredAt,
   registeredBy: deploymentVersion.registeredBy,
 };

@@ -9,6 +9,7 @@ import { PageHead } from "../kernel/panel.tsx";
 import { Empty, PartError, QueryResult, ROW_HEIGHTS } from "../kernel/query-result.tsx";
 import { USUAL } from "../runs/usual-time.tsx";
 import { codeText } from "./code.ts";
+import { Expiry } from "./expiry.tsx";
 import { failingOf, type Latest } from "./latest-runs.ts";
 import { RecentStates } from "./recent-states.tsx";
 import { StagedName } from "./staged-name.tsx";
@@ -62,6 +63,7 @@ function DeploymentRow({
         {failingOf(runs).length > 0 && (
           <span className="shrink-0 rounded bg-bad-soft px-1 text-11 text-bad">failing</span>
         )}
+        <Expiry expiresAt={one.latest.expiresAt} since={one.latest.registeredAt} />
       </Link>
       <RecentStates runs={runs.slice(0, STATES_SHOWN)} />
       <span className="hidden text-12 text-soft tabular-nums md:block">

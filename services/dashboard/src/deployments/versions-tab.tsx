@@ -6,6 +6,7 @@ import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { QueryResult } from "../kernel/query-result.tsx";
 import { codeText } from "./code.ts";
+import { Expiry } from "./expiry.tsx";
 import type { DeploymentSearch } from "./search.ts";
 import { VersionPanel } from "./version-panel.tsx";
 
@@ -37,6 +38,7 @@ function VersionRow({
           v{version.version}
         </Link>
         <span className="min-w-0 truncate text-12 text-soft">by {version.registeredBy}</span>
+        <Expiry expiresAt={version.expiresAt} since={version.registeredAt} />
         <span className="ml-auto shrink-0 text-12 text-soft">
           <Instant at={version.registeredAt} />
         </span>

@@ -248,6 +248,7 @@ const PROJECT = [
   "store",
   "files",
   "floor_lag",
+  "expires_in_days",
   "environment",
   "stages",
   "deployments",
@@ -256,13 +257,14 @@ const PROJECT = [
 function readProject(data: Table, source: Source): ProjectConfig {
   checkNames("", data, PROJECT);
   for (const field of ["project", "pool"] as const) textAt(field, data[field]);
-  const { registry, stages, deployments, floor_lag: floorLag, ...rest } = data;
+  const { registry, stages, deployments, floor_lag: floorLag, expires_in_days: days, ...rest } = data;
   const named = Object.entries(tableAt("deployments", deployments ?? {}));
   return defineConfig({
     ...(rest as Pick<ProjectConfig, "project" | "pool" | "store" | "files" | "environment">),
     registry: registryOf(registry),
     deployments: named.map(([name, value]) => deploymentOf(name, value, source)),
     ...(floorLag !== undefined && { floorLag: floorLag as number }),
+    ...(days !== undefined && { expiresInDays: days as number }),
     ...(stages !== undefined && { stages: stagesOf(stages) }),
   });
 }

@@ -28,6 +28,7 @@ import type { AttemptRow, LateReportRow, RunRow } from "../table.ts";
 import { taskRunOf } from "../tasks/wire.ts";
 import { computeReason } from "../why/compute.ts";
 import { findCircle } from "../why/cycle.ts";
+import { expiryReasons } from "../why/expiry.ts";
 import { cancellingReasons } from "../why/jobs.ts";
 import { limitReasons } from "../why/limits.ts";
 import { readWaitFacts, type WaitFacts } from "../why/pool-facts.ts";
@@ -68,6 +69,7 @@ async function readLive(
   const waits = row.state === "suspended" ? await waitReasons(from, { ...name, now: facts.now }) : [];
   const lingers = row.state === "cancelling" && (current === null || current.endedAt !== null);
   const jobs = lingers ? await cancellingReasons(from, name) : [];
+  const expiry = await expiryReasons(from, { row, now: facts.now });
   return {
     row,
     attempts,
@@ -80,7 +82,7 @@ async function readLive(
       facts,
       compute,
       gate: gateReason(gate, { run: row, current, now: facts.now }),
-      limits: [...limits, ...waits, ...jobs],
+      limits: [...expiry, ...limits, ...waits, ...jobs],
     }),
   };
 }
