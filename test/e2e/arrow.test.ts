@@ -37,7 +37,7 @@ export default defineConfig({
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ walls: true });
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 

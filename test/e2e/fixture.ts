@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Stack } from "../harness/index.ts";
 
@@ -8,7 +8,7 @@ import type { Stack } from "../harness/index.ts";
  * It appends each step to a file, so that a test sees a second execution.
  */
 const HELD_FLOW = `
-import { appendFile, access, writeFile } from "node:fs/promises";
+import { appendFile, access, rm, writeFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { artifact, flow, log, suspend, task } from "towpath";
 import { z } from "zod";
@@ -20,6 +20,8 @@ const first = task({ name: "first" }, async (folder: string) => {
 });
 const hold = task({ name: "hold" }, async ({ folder }: { folder: string }) => {
   await note(folder, "hold " + process.pid);
+  // The file of another attempt has another user.
+  await rm(folder + "/holding", { force: true });
   await writeFile(folder + "/holding", String(process.pid));
   for (;;) {
     const free = await access(folder + "/go").then(() => true, () => false);
@@ -86,7 +88,7 @@ export async function deployHeld(stack: Stack): Promise<string> {
 }
 
 /** A folder that a flow and its test share. */
-export const workFolder = (stack: Stack) => mkdtemp(join(stack.folder, "work-"));
+export const workFolder = (stack: Stack) => stack.workFolder();
 
 /** Starts the waiting flow and resolves once it waits. */
 export async function startHeld(stack: Stack): Promise<{ readonly runId: string; readonly work: string }> {

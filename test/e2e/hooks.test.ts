@@ -1,5 +1,3 @@
-import { mkdtemp } from "node:fs/promises";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack } from "../harness/index.ts";
 import { heldPid, ledger } from "./fixture.ts";
@@ -8,12 +6,12 @@ import { deployFlows, inEachLanguage } from "./languages.fixture.ts";
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ walls: true });
   await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
-const newFolder = () => mkdtemp(join(stack.folder, "work-"));
+const newFolder = () => stack.workFolder();
 async function linesOf(runId: string, attempt?: number): Promise<string[]> {
   const query = { limit: 500, ...(attempt === undefined ? {} : { attempt }) };
   const { entries } = await stack.client.getLogs({ params: { runId }, query });

@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
@@ -16,7 +16,7 @@ let cluster: BatchCluster;
 let worker: TestProcess;
 
 beforeAll(async () => {
-  [stack, cluster] = await Promise.all([startStack(), startBatchCluster()]);
+  [stack, cluster] = await Promise.all([startStack({ walls: true }), startBatchCluster()]);
   worker = await stack.startWorker();
 });
 afterAll(async () => {
@@ -27,7 +27,7 @@ afterAll(async () => {
 let folder: string;
 let submittedBefore: number;
 beforeEach(async () => {
-  folder = await mkdtemp(join(stack.folder, "work-"));
+  folder = await stack.workFolder();
   submittedBefore = cluster.jobs.length;
 });
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { tasksOfRun } from "@towpath/client/attempt-tasks";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -61,7 +61,7 @@ const EXPECTED = [
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ walls: true });
   await deployProject(stack, { "flow.ts": FLOW, "towpath.config.ts": CONFIG });
   await stack.startWorker();
 });
@@ -77,7 +77,7 @@ async function arrowsOf(runId: string): Promise<string[]> {
 }
 
 test("a run that was killed and resumed, and its rerun, tell which task received what another returned", async () => {
-  const folder = await mkdtemp(join(stack.folder, "work-"));
+  const folder = await stack.workFolder();
   const runId = await stack.run("lineage", { folder });
   const pid = await heldPid(folder);
   await rm(join(folder, "holding"));

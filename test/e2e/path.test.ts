@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,13 +10,13 @@ let stack: Stack;
 let worker: TestProcess;
 
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ walls: true });
   await deployHeld(stack);
   worker = await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
-const folder = () => mkdtemp(join(stack.folder, "work-"));
+const folder = () => stack.workFolder();
 
 async function allLogs(runId: string) {
   const page = await stack.client.getLogs({ params: { runId }, query: { limit: 5000 } });

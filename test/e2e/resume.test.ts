@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { tasksOfAttempt } from "@towpath/client/attempt-tasks";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -12,12 +12,12 @@ let stack: Stack;
 let worker: TestProcess;
 
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ walls: true });
   worker = await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
-const newFolder = () => mkdtemp(join(stack.folder, "work-"));
+const newFolder = () => stack.workFolder();
 
 /** Kills the waiting process. */
 async function killHolding(folder: string): Promise<void> {
@@ -126,6 +126,8 @@ inEachLanguage((language) => {
     const folder = await newFolder();
     await letGo(folder);
     const before = await stack.waitForRun(await stack.run(`sample@${language}`, { folder }));
+    // The next attempt is another user, who may not write to a file of the first.
+    await rm(join(folder, "holding"));
     await deploy({ broken: true });
     const replay = await stack.towpath(["rerun", before.id, "--same-version", "--watch"]);
     expect(replay.code).toBe(0);

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
@@ -9,12 +9,12 @@ let stack: Stack;
 let worker: TestProcess;
 
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ walls: true });
   worker = await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
-const newFolder = () => mkdtemp(join(stack.folder, "work-"));
+const newFolder = () => stack.workFolder();
 const stepsIn = async (folder: string) =>
   (await readFile(join(folder, "ledger"), "utf8")).trim().split("\n").sort();
 const suspended = (runId: string) => stack.waitForRun(runId, (run) => run.state === "suspended");

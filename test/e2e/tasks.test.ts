@@ -90,7 +90,7 @@ export default defineConfig({
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ walls: true });
   const registry = JSON.stringify(join(stack.folder, "registry"));
   const home = await stack.project({
     "flows.ts": FLOWS,

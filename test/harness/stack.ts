@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,6 +42,8 @@ export interface Stack extends AsyncDisposable {
     env?: NodeJS.ProcessEnv;
     root?: string;
   }): Promise<TestProcess>;
+  /** Makes a folder in which flows of every user may write, with an empty `ledger`. */
+  workFolder(): Promise<string>;
   /** Writes a flow project that can import this repository's packages. */
   project(files: Record<string, string>): Promise<string>;
   /** Runs a `towpath` command and waits for its end. */
@@ -66,6 +68,11 @@ export interface StackOptions {
   readonly controlEnv?: NodeJS.ProcessEnv;
   /** The database. @default a clone of the test server's migrated template */
   readonly database?: { readonly url: string; drop(): Promise<void> } | "embedded";
+  /**
+   * Its workers give each attempt a user of its own, as a worker that is root does. Without root on Linux they cannot.
+   * @default false
+   */
+  readonly walls?: boolean;
   /** Leaves the workspace as a new user finds it: without the pool `local` and the worker's key. @default false */
   readonly bare?: boolean;
   /** The source tree whose programs and packages are used unless a call names another. @default this repository */
@@ -171,6 +178,26 @@ function workerSettings(args: { folder: string; url: string; name: string }) {
   };
 }
 
+/** A Python that every user can start. The one in the PATH may be root's alone. */
+const PYTHON = ["/usr/bin/python3", "/usr/local/bin/python3"].find(existsSync);
+
+/** The settings of a worker whose attempts have users of their own. */
+export function wallSettings(): object {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) {
+    console.warn("SKIPPED: without root on Linux attempts have no users of their own.");
+    return {};
+  }
+  return { runAs: "users", ...(PYTHON && { python: { interpreters: { default: PYTHON } } }) };
+}
+
+async function makeWorkFolder(folder: string): Promise<string> {
+  const work = await mkdtemp(join(folder, "work-"));
+  await writeFile(join(work, "ledger"), "");
+  await chmod(join(work, "ledger"), 0o666);
+  await chmod(work, 0o777);
+  return work;
+}
+
 /** The address of the control plane's embedded database. */
 function embeddedUrl(folder: string): string {
   const dir = join(folder, "control/postgres");
@@ -186,6 +213,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     options.database === "embedded" ? null : (options.database ?? (await createTestDatabase()));
   const folder = await mkdtemp(join(tmpdir(), "towpath-e2e-"));
   removeWithUs(folder);
+  if (options.walls === true) await chmod(folder, 0o711);
+  const walls = options.walls === true ? wallSettings() : {};
   await writeKeys(folder);
   const { controlEnv: env = {}, root = ROOT } = options;
   let running = await startControl({ folder, root, databaseUrl: database?.url ?? null, port: 0, env });
@@ -234,7 +263,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     },
     async startWorker({ name = "worker", settings = {}, env: more = {}, root: tree = root } = {}) {
       const config = join(folder, `${name}.json`);
-      await writeFile(config, JSON.stringify({ ...workerSettings({ folder, url, name }), ...settings }));
+      await writeFile(
+        config,
+        JSON.stringify({ ...workerSettings({ folder, url, name }), ...walls, ...settings }),
+      );
       const worker = startProcess({
         command: process.execPath,
         args: [join(tree, WORKER), "--config", config],
@@ -244,6 +276,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       workers.push(worker);
       return worker;
     },
+    workFolder: () => makeWorkFolder(folder),
     project: (files) => writeProject(folder, files, root),
     async towpath(args, { cwd = folder, env: more = {} } = {}) {
       const command = [join(root, COMMAND), ...args, "--state", folder, "--url", url, "--key", token];

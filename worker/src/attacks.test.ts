@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { SpecInput } from "@towpath/contract";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -228,6 +228,35 @@ echo tricked`;
     expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed", exitCode: 0 });
     expect(linesOf(attempt).slice(0, 2)).toEqual([`stdout: ${uid}`, `stdout: ${uid}`]);
     await expect.poll(() => existsSync(state("users", uid)), { timeout: 60_000 }).toBe(false);
+  });
+});
+
+describe.skipIf(!isRoot)("a worker", () => {
+  test("that is not root warns of one trust domain, says so in its session, and does not start if a wall is required", async () => {
+    const nobody = { uid: 65_534, gid: 65_534 };
+    for (const name of ["", "store", "registry"]) {
+      await mkdir(join(testEnv.dir, name), { recursive: true });
+      await chown(join(testEnv.dir, name), nobody.uid, nobody.gid);
+    }
+    await chown(join(testEnv.dir, "worker.key"), nobody.uid, nobody.gid);
+    const worker = await workers.start(testEnv, { runAs: "auto" }, {}, nobody);
+    await testEnv.plane.until("it has a session", () => testEnv.plane.sessions.length > 0);
+    expect(worker.output()).toMatch(/"level":40[^\n]*one trust domain[^\n]*the worker is not root/);
+    expect(testEnv.plane.sessions.at(-1)).toMatchObject({ wall: "none" });
+    worker.child.kill("SIGTERM");
+    await worker.exited;
+    const refused = await workers.start(testEnv, { runAs: "users" }, {}, nobody);
+    expect(await refused.exited).toBe(1);
+    expect(refused.output()).toContain(
+      '"runAs\\" requires a user of its own for each attempt, but the worker is not root',
+    );
+  });
+
+  test("that is root says in its session that each attempt has a user", async () => {
+    const worker = await start();
+    await testEnv.plane.until("it has a session", () => testEnv.plane.sessions.length > 0);
+    expect(testEnv.plane.sessions.at(-1)).toMatchObject({ wall: "users" });
+    expect(worker.output()).not.toContain("one trust domain");
   });
 });
 

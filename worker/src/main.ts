@@ -6,6 +6,7 @@ import { type Logger, pino } from "pino";
 import { ConfigError, loadConfig, logFormat, ownEnvironment, type WorkerConfig } from "./config.ts";
 import { armFailpoints } from "./host/failpoint.ts";
 import { JournalError } from "./journal/index.ts";
+import { describeWalls } from "./raise-walls.ts";
 import { SecretUnavailable } from "./secrets/index.ts";
 import { printValues } from "./secrets/print-values.ts";
 import { startWarnings } from "./start-warnings.ts";
@@ -19,7 +20,7 @@ import { startWorker } from "./worker.ts";
 const EXIT = { usage: 2, failed: 1 } as const;
 
 const USAGE =
-  "To start the worker: --config FILE. To print what was sent for a run: wire --config FILE --run ID [--raw]. To find runs by the end of their ids: wire --config FILE --find END. To read secrets for a check, with the request on stdin: secrets.";
+  "To start the worker: --config FILE. To print what was sent for a run: wire --config FILE --run ID [--raw]. To find runs by the end of their ids: wire --config FILE --find END. To see what separates runs: walls --config FILE. To read secrets for a check, with the request on stdin: secrets.";
 
 /** Why the worker ends: a sentence for people and a code for programs. */
 interface Fatal {
@@ -44,6 +45,8 @@ async function main(format: LogFormat): Promise<void> {
   if (values.config === undefined || more.length > 0) throw new ConfigError([USAGE]);
   const config = await loadConfig({ file: values.config, toServe: command === "start" });
   if (command === "start") return await serve(config, { file: values.config, format });
+  if (command === "walls")
+    return void process.stdout.write(`${JSON.stringify(await describeWalls(config))}\n`);
   const { stateDir } = config;
   if (command === "wire" && values.find !== undefined)
     return await printRuns(process.stdout, { stateDir, end: values.find });

@@ -1,4 +1,4 @@
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -135,4 +135,38 @@ test("why a worker ends is one sentence with the next step, and one line for pro
   expect(said).toMatch(/^towpath: .*towpath key create NAME --worker --pool local/m);
   expect(said).toContain('{"fatal":{"code":"unauthenticated"');
   expect(said).not.toMatch(/^ +at /m);
+});
+
+test("a private signing key beside the trusted keys or in the home folder is warned of, and a public one is not", async () => {
+  const dir = join(testEnv.dir, "signing");
+  const home = join(testEnv.dir, "home");
+  await mkdir(join(home, ".towpath", "keys"), { recursive: true });
+  await mkdir(dir);
+  const jwk = { kty: "OKP", crv: "Ed25519", x: "x", kid: "k" };
+  const store = { root: pathToFileURL(testEnv.dir).href, s3: null };
+  const warned = async (more: object = {}) => {
+    const trustSources = [{ file: join(dir, "signing.pub.jwk") }];
+    const warnings = await startWarnings({
+      ...NOTHING,
+      ...LOCAL,
+      store,
+      trustSources,
+      environment: { HOME: home },
+      ...more,
+    });
+    return warnings.filter((text) => text.includes("private signing key"));
+  };
+  await writeFile(join(dir, "signing.jwk"), JSON.stringify(jwk));
+  expect(await warned()).toEqual([]);
+  await writeFile(join(dir, "signing.jwk"), JSON.stringify({ ...jwk, d: "secret-part" }));
+  await writeFile(
+    join(home, ".towpath", "keys", "signing.jwk"),
+    JSON.stringify({ ...jwk, d: "secret-part" }),
+  );
+  const found = await warned();
+  expect(found).toHaveLength(2);
+  expect(found.join()).toContain(join(dir, "signing.jwk"));
+  expect(found.join()).toContain("Move it to the machine that deploys.");
+  expect(found.join()).not.toContain("secret-part");
+  expect(await warned({ startedBy: "towpath dev" })).toEqual([]);
 });

@@ -1,8 +1,9 @@
 import { constants } from "node:fs";
-import { access, stat } from "node:fs/promises";
+import { access, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { secretWarning } from "@towpath/contract";
+import { z } from "zod";
 import { resolveStore } from "./attempts/store-access.ts";
 import type { WorkerConfig } from "./config.ts";
 import { secretsOf } from "./registry-secrets.ts";
@@ -14,15 +15,60 @@ import { readSecret, SecretUnavailable } from "./secrets/index.ts";
  * @returns A sentence for each, with what to do.
  */
 export async function startWarnings(
-  config: Pick<WorkerConfig, "url" | "key" | "secrets" | "registries" | "store" | "stores" | "environment">,
+  config: Pick<WorkerConfig, "url" | "key" | "secrets" | "registries" | "store" | "stores" | "environment"> &
+    KeyGround,
 ): Promise<string[]> {
   const found = await Promise.all([
     connectionWarnings(config),
     secretWarnings(config),
     registryWarnings(config),
     storeWarnings(config),
+    signingKeyWarnings(config),
   ]);
   return found.flat();
+}
+
+/** The name of the private signing key, beside the public one. */
+const PRIVATE_KEY = "signing.jwk";
+
+/** The parts of the configuration that say where signing keys may lie. */
+type KeyGround = Pick<WorkerConfig, "environment"> & {
+  readonly trustSources?: WorkerConfig["trustSources"];
+  readonly startedBy?: string | undefined;
+};
+
+/**
+ * Private signing keys that the worker's user can read: beside its trusted keys, and in its home folder. `towpath dev` needs its
+ * own, which it keeps there.
+ */
+export async function privateKeysNear(config: KeyGround): Promise<string[]> {
+  if (config.startedBy !== undefined) return [];
+  const { HOME } = config.environment;
+  const places = [
+    ...(config.trustSources ?? []).flatMap((key) =>
+      "file" in key ? join(dirname(String(key.file)), PRIVATE_KEY) : [],
+    ),
+    ...(HOME ? [join(HOME, ".towpath", "keys", PRIVATE_KEY)] : []),
+  ];
+  const found = await Promise.all(
+    [...new Set(places)].map(async (path) => ((await isPrivateKey(path)) ? path : [])),
+  );
+  return found.flat();
+}
+
+async function isPrivateKey(path: string): Promise<boolean> {
+  try {
+    return z.looseObject({ d: z.string() }).safeParse(JSON.parse(await readFile(path, "utf8"))).success;
+  } catch {
+    return false;
+  }
+}
+
+async function signingKeyWarnings(config: KeyGround): Promise<string[]> {
+  return (await privateKeysNear(config)).map(
+    (path) =>
+      `The worker's user can read the private signing key ${path}. A worker never needs it: its holder decides what workers run. Move it to the machine that deploys.`,
+  );
 }
 
 /** Names and addresses of this machine. */

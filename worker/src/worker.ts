@@ -181,7 +181,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const loops: Loop[] = [];
   const secrets = new LiveSecrets(deps, config);
   const keyrings = new Keyrings(clock);
-  const introduced = introduction(config, { identity, stock });
+  const introduced = introduction(config, { identity, stock, walls });
   const connection = createConnection({
     transport: createTransport({ bootClock, environment: config.environment }, config.url),
     bootClock,
@@ -340,7 +340,7 @@ async function makeFolders(paths: StatePaths, { users }: Walls): Promise<void> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
 }
 
-function introduction(config: WorkerConfig, args: { identity: WorkerIdentity; stock: Stock }) {
+function introduction(config: WorkerConfig, args: { identity: WorkerIdentity; stock: Stock; walls: Walls }) {
   return {
     workerId: args.identity.workerId,
     name: config.name,
@@ -348,6 +348,7 @@ function introduction(config: WorkerConfig, args: { identity: WorkerIdentity; st
     poolType: "process" as const,
     capacity: config.capacity,
     amounts: args.stock.amounts,
+    wall: args.walls.kind,
     registries: Object.keys(config.registries).sort(),
     version: VERSION,
     protocols: [...WORKER_PROTOCOLS],

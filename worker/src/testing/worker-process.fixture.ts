@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { chown, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { WorkerSettings } from "../settings.ts";
@@ -24,12 +24,15 @@ export class WorkerProcesses {
     testEnv: WorkerTestEnv,
     more: Partial<WorkerSettings> = {},
     env: NodeJS.ProcessEnv = {},
+    as: { uid?: number; gid?: number } = {},
   ): Promise<WorkerProcess> {
     const file = join(testEnv.dir, "worker.json");
     await writeFile(file, JSON.stringify(testEnv.settings({ logLevel: "debug", ...more })), { mode: 0o600 });
+    if (as.uid !== undefined && as.gid !== undefined) await chown(file, as.uid, as.gid);
     const child = spawn(process.execPath, [MAIN, "--config", file], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...env },
+      ...as,
     });
     this.#started.push(child);
     let output = "";

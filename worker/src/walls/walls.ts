@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
 import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { z } from "zod";
@@ -61,7 +61,7 @@ export async function standWalls(
   ground: WallGround,
 ): Promise<Walls> {
   const { wanted } = ground.runAs;
-  if (wanted === "none") return noWalls('"runAs" is "worker"');
+  if (wanted === "none") return noWalls(CHOSEN);
   const fault = await impossible(ground);
   const setpriv = await findProgram("setpriv");
   if (fault !== null || setpriv === null) return refuse(ground, fault ?? NO_SETPRIV);
@@ -87,6 +87,27 @@ async function storesClosed(users: Users, { stores }: WallGround): Promise<strin
   return null;
 }
 
+/**
+ * Says which wall would stand here, and changes nothing: it starts a process as a user of an attempt and ends it.
+ * @returns the wall, and why it is not more.
+ */
+export async function judgeWalls(deps: UsersDeps, ground: WallGround): Promise<Pick<Walls, "kind" | "why">> {
+  if (ground.runAs.wanted === "none") return noWalls(CHOSEN);
+  const fault = await impossible(ground);
+  const setpriv = await findProgram("setpriv");
+  if (fault !== null || setpriv === null) return noWalls(fault ?? NO_SETPRIV);
+  const users = new Users(deps);
+  const as = (user: AttemptUser, command: CommandLine) =>
+    asUser(setpriv, { uid: user.uid, storeGroup: users.storeGroup }, command);
+  try {
+    const closed = await tryAsUser(users, { ground, as });
+    return closed === null ? { kind: "users", why: "" } : noWalls(closed);
+  } finally {
+    await users.close();
+  }
+}
+
+const CHOSEN = '"runAs" is "worker"';
 const NO_SETPRIV = "the program setpriv is missing. Install util-linux";
 
 function refuse({ runAs }: Pick<WallGround, "runAs">, why: string): Walls {
@@ -151,7 +172,9 @@ async function tryAsUser(
 }
 
 async function closedFor(path: string, code: string): Promise<string> {
-  const folder = await firstClosed(path);
+  const found = await stat(path).catch(() => null);
+  // A folder may be closed itself.
+  const folder = await firstClosed(found?.isDirectory() ? join(path, "entry") : path);
   return folder === null ? `attempts cannot use ${path} (${code})` : closedText(path, folder);
 }
 

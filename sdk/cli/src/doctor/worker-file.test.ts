@@ -23,6 +23,13 @@ const WHOLE = {
   store: { root: "store" },
 };
 
+const PUBLIC_KEY = {
+  kty: "OKP",
+  crv: "Ed25519",
+  x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+  kid: "abc",
+};
+
 async function workerFolder(
   config: Readonly<Record<string, unknown>>,
   files: Readonly<Record<string, string>> = {},
@@ -31,7 +38,7 @@ async function workerFolder(
     ...files,
     "worker.json": JSON.stringify({ ...WHOLE, ...config }),
     "worker.key": "twp_wkr_x",
-    "signing.pub.jwk": JSON.stringify({ kid: "abc" }),
+    "signing.pub.jwk": JSON.stringify(PUBLIC_KEY),
   });
 }
 

@@ -24,6 +24,7 @@ import { registryTroubleOf } from "./ask-registry.ts";
 import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
 import { checkStores } from "./stores.ts";
 import { checkPython, WorkerPython } from "./worker-python.ts";
+import { checkWalls } from "./worker-walls.ts";
 
 const Registry = z.union([
   z.looseObject({ kind: z.literal("oci-layout"), path: z.string() }),
@@ -314,6 +315,7 @@ export async function checkWorkerFile(invocation: Invocation, file: string): Pro
     ...registries,
     ...(await checkStores(ground, config)),
     await checkFolder("state", a.at(config.stateDir)),
+    ...(await checkWalls(invocation, path)),
     ...(await checkSecrets(a)),
     ...(await checkPython({ ...ground, at: a.at }, config.python)),
   ];

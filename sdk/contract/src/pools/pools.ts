@@ -101,6 +101,14 @@ export const WorkerHold = z.object({
 });
 export type WorkerHold = z.infer<typeof WorkerHold>;
 
+/**
+ * What separates the runs of a worker from each other. `none`: they run as the worker's user and can read what it can. `users`: each
+ * attempt has a user of its own. `namespaces`: also a file system and processes of its own.
+ */
+export const WALLS = ["none", "users", "namespaces"] as const;
+export const Wall = z.enum(WALLS);
+export type Wall = z.infer<typeof Wall>;
+
 /** The declaration that a worker's machine is gone. */
 export const WorkerGone = z.object({
   at: Instant,
@@ -150,6 +158,11 @@ export const Worker = z.object({
     .nullable()
     .default(null)
     .describe("The names of its code registries. Null: an earlier release does not report them."),
+  wall: Wall.nullable()
+    .default(null)
+    .describe(
+      "What separates its runs from each other. `none`: all its runs are one trust domain. Null: an earlier release does not report it.",
+    ),
   firstSeenAt: Instant,
   lastSeenAt: Instant,
 });

@@ -6,7 +6,7 @@ import { LIMITS } from "../kernel/limits.ts";
 import { DeploymentName, DurationMs, Id, Instant, JsonObject, JsonValue, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
-import { REPORTED_NAMES_MAX, ReportedSecret, StoreMark } from "../pools/pools.ts";
+import { REPORTED_NAMES_MAX, ReportedSecret, StoreMark, Wall } from "../pools/pools.ts";
 import { CheckpointCursor } from "../runs/checkpoints.ts";
 import { CalledJob, JobHandle } from "../runs/jobs/jobs.ts";
 import {
@@ -61,6 +61,7 @@ export const OpenSession = z.strictObject({
     .max(REPORTED_NAMES_MAX)
     .optional()
     .describe("The names of the code registries in its configuration."),
+  wall: Wall.optional().describe("What separates its runs from each other: nothing, users, or namespaces."),
   stableName: z
     .boolean()
     .optional()

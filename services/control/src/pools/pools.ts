@@ -157,6 +157,7 @@ function workerOf(row: store.WorkerRow, pool: string): WorkerFacts {
     stores: row.stores,
     secrets: row.secrets,
     registries: row.registries,
+    wall: row.wall,
     paused: pauseOf(row),
     firstSeenAt: dateOf(row.firstSeenMs).toISOString(),
     lastSeenAt: dateOf(row.lastSeenMs).toISOString(),

@@ -145,7 +145,7 @@ export async function openSession(
   await full.refuse(deps, { workspaceId: scope.workspaceId, workerId: input.workerId });
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
   const { name, version, capacity, amounts = {}, stores = {}, workerId, process } = input;
-  const { secrets = null, registries = null } = input;
+  const { secrets = null, registries = null, wall = null } = input;
   const generation = await inTransaction(deps, async (tx) => {
     await writeChanges(tx, [{ workspaceId: scope.workspaceId, kind: "worker", entityId: workerId }]);
     const noted = await upsertWorker(tx, {
@@ -158,6 +158,7 @@ export async function openSession(
       stores,
       secrets,
       registries,
+      wall,
       protocol,
       process,
       keyPool: args.keyPool,

@@ -1,4 +1,4 @@
-import type { Amounts, POOL_TYPES, StoreMark } from "@towpath/contract";
+import type { Amounts, POOL_TYPES, StoreMark, Wall } from "@towpath/contract";
 import { bigint, boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
@@ -40,6 +40,8 @@ export const worker = pgTable(
     /** The secrets that have a value there, and the names of its code registries. Null: not reported. */
     secrets: jsonb("secrets").$type<string[]>(),
     registries: jsonb("registries").$type<string[]>(),
+    /** What separates its runs from each other. Null: not reported. */
+    wall: text("wall").$type<Wall>(),
     draining: boolean("draining").notNull().default(false),
     /** Until when it takes no work because starts fail there, and the last reason. */
     pausedUntil: instant("paused_until"),

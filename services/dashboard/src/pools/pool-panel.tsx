@@ -50,6 +50,11 @@ function slotsText(workers: readonly Worker[]): string {
   return `${sum((one) => one.held)} of ${sum((one) => one.capacity)} slots taken, ${free} free`;
 }
 
+/** Says so if the runs of an online worker can read what the worker can. */
+function trustText(workers: readonly Worker[]): string {
+  return workers.some(({ online, wall }) => online && wall === "none") ? "; one trust domain" : "";
+}
+
 function Workers({ pool, query }: { pool: Pool; query: QueryState<{ items: Worker[] }> }) {
   const now = useNow(pool.running > 0);
   return (
@@ -110,11 +115,12 @@ export function PoolPanel({ pool, limits }: { pool: Pool; limits: readonly Limit
   const workers = useWorkers(pool);
   const may = useMay("deploy");
   const slots = workers.data && `, ${slotsText(workers.data.items)}`;
+  const trust = trustText(workers.data?.items ?? []);
   return (
     <div id={pool.name} className="scroll-mt-16">
       <Panel
         title={pool.name}
-        note={`${pool.type}${slots ?? ""}; ${pool.running} running, ${pool.ready} waiting`}
+        note={`${pool.type}${slots ?? ""}; ${pool.running} running, ${pool.ready} waiting${trust}`}
         flush
         actions={
           <Link to="/runs" search={{ pool: pool.name }} className="text-12 text-accent hover:underline">

@@ -141,6 +141,32 @@ function RemoveButton({ worker }: { worker: Worker }) {
   );
 }
 
+const WALL_TEXTS = {
+  none: {
+    text: "one trust domain",
+    title: "No wall: all runs of this worker run as its user and can read its key and each other's data.",
+  },
+  users: { text: "wall: users", title: "Each attempt has a user of its own." },
+  namespaces: {
+    text: "wall: namespaces",
+    title: "Each attempt has a file system and processes of its own.",
+  },
+} as const;
+
+/** What separates the runs of a worker. */
+function WallNote({ wall }: Pick<Worker, "wall">) {
+  if (wall === null) return null;
+  const { text, title } = WALL_TEXTS[wall];
+  return (
+    <span
+      className={`text-12 whitespace-nowrap ${wall === "none" ? "text-warn" : "text-faint"}`}
+      title={title}
+    >
+      {text}
+    </span>
+  );
+}
+
 /** A worker: its status, its compute, and the run in each of its slots. */
 export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
   const { text, look } = standingOf(worker);
@@ -153,6 +179,7 @@ export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
       <span className={`w-20 font-medium ${look}`}>{text}</span>
       <span className="min-w-0 truncate font-medium">{worker.name}</span>
       <span className="hidden text-12 text-faint sm:inline">{worker.version}</span>
+      {worker.online && <WallNote wall={worker.wall} />}
       {worker.paused && <span className="text-12 text-warn">{worker.paused.reason}</span>}
       <Gone worker={worker} now={now} />
       {!worker.online && worker.held === 0 && <RemoveButton worker={worker} />}
