@@ -148,9 +148,13 @@ async function deployFlows(stack: Stack): Promise<void> {
 }
 
 /** Starts a real worker on the bench's flows. It is ready for work when the first run has ended. */
-export async function startFlowWorker(stack: Stack, name: string): Promise<TestProcess> {
+export async function startFlowWorker(
+  stack: Stack,
+  name: string,
+  settings: Record<string, number> = { warm: 2 },
+): Promise<TestProcess> {
   await deployFlows(stack);
-  return stack.startWorker({ name, settings: { warm: 2 } });
+  return stack.startWorker({ name, settings });
 }
 
 /** This machine's clock, comparable between its processes. */

@@ -130,7 +130,11 @@ async function deployPython(stack: Stack): Promise<void> {
 }
 
 /** Starts a real worker on the flows of both languages. */
-export async function startPythonWorker(stack: Stack, name: string): Promise<TestProcess> {
+export async function startPythonWorker(
+  stack: Stack,
+  name: string,
+  settings?: Record<string, number>,
+): Promise<TestProcess> {
   await deployPython(stack);
-  return await startFlowWorker(stack, name);
+  return await startFlowWorker(stack, name, settings);
 }

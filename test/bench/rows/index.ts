@@ -2,7 +2,7 @@ import type { Arena } from "../arena.ts";
 import type { Row } from "../figures.ts";
 import { batchRow } from "./batch.ts";
 import { browserRow } from "./browser.ts";
-import { devRow } from "./dev.ts";
+import { devRow, pythonDevRow } from "./dev.ts";
 import { dispatchRow } from "./dispatch.ts";
 import { feedRow } from "./feed.ts";
 import { firstLineRow } from "./first-line.ts";
@@ -16,6 +16,7 @@ import { loopRow } from "./loop.ts";
 import { memoryRow, pythonMemoryRow } from "./memory.ts";
 import { overviewRow } from "./overview.ts";
 import {
+  pythonColdRow,
   pythonFirstLineRow,
   pythonImportRow,
   pythonMapRow,
@@ -53,6 +54,8 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   loop: loopRow,
   steps: stepsRow,
   "python-first-line": pythonFirstLineRow,
+  "python-cold": pythonColdRow,
+  "python-dev": pythonDevRow,
   "python-steps": pythonStepsRow,
   "python-map": pythonMapRow,
   "python-runs": pythonRunsRow,

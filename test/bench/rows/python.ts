@@ -45,11 +45,15 @@ async function firstLines(arena: Arena, deployment: string, count: number): Prom
   return took;
 }
 
-/** From asking for a run until the first line of its flow in Python, beside the same in TypeScript. */
-export async function pythonFirstLineRow(arena: Arena): Promise<Row> {
+/** First lines of runs in Python and of the same in TypeScript, by turns. */
+async function bothFirstLines(
+  arena: Arena,
+  name: string,
+  settings?: Record<string, number>,
+): Promise<{ python: number[]; typescript: number[] }> {
   const rounds = sized(arena, { tiny: 1, quick: 3, full: 6 });
   const perRound = sized(arena, { tiny: 1, quick: 4, full: 8 });
-  await using worker = await startPythonWorker(arena.stack, "python-first-line");
+  await using worker = await startPythonWorker(arena.stack, name, settings);
   for (const name of ["first", "python-first"]) await firstLines(arena, name, Math.min(2, perRound));
   const [python, typescript]: [number[], number[]] = [[], []];
   for (let round = 0; round < rounds; round++) {
@@ -58,6 +62,12 @@ export async function pythonFirstLineRow(arena: Arena): Promise<Row> {
   }
   worker.kill("SIGTERM");
   await worker.exited;
+  return { python, typescript };
+}
+
+/** From asking for a run until the first line of its flow in Python, beside the same in TypeScript. */
+export async function pythonFirstLineRow(arena: Arena): Promise<Row> {
+  const { python, typescript } = await bothFirstLines(arena, "python-first-line");
   const [ours, other] = [latencies(python), latencies(typescript)];
   return {
     row: "python-first-line",
@@ -67,6 +77,21 @@ export async function pythonFirstLineRow(arena: Arena): Promise<Row> {
     ratio: (ours.p50 ?? 0) / (other.p50 ?? 1),
     aim: "at most 1.3",
     how: `From the API call until the first line of a deployed flow whose process has loaded the code since the run before. ${python.length} each.`,
+  };
+}
+
+/** The same where no process waits: the interpreter starts, and imports the flow. */
+export async function pythonColdRow(arena: Arena): Promise<Row> {
+  const { python, typescript } = await bothFirstLines(arena, "python-cold", { warm: 0, loadAhead: 0 });
+  const [ours, other] = [latencies(python), latencies(typescript)];
+  return {
+    row: "python-cold",
+    unit: "ms",
+    ours,
+    peers: { "the same in TypeScript": other },
+    ratio: (ours.p50 ?? 0) / (other.p50 ?? 1),
+    aim: "TypeScript's, and 100 ms",
+    how: `From the API call until the first line of a deployed flow on a worker whose code and environment are there, but no process waits. ${python.length} each.`,
   };
 }
 
