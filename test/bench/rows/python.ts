@@ -45,7 +45,7 @@ async function firstLines(arena: Arena, deployment: string, count: number): Prom
   return took;
 }
 
-/** First lines of runs in Python and of the same in TypeScript, by turns. */
+/** The time until the first line of a flow in Python, and of the same in TypeScript, by turns. */
 async function bothFirstLines(
   arena: Arena,
   name: string,
