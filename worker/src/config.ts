@@ -56,9 +56,19 @@ export type PythonIndex =
 export interface WorkerConfig
   extends Omit<
     z.output<typeof Settings>,
-    "key" | "trustedKeys" | "registries" | "secrets" | "store" | "stores" | "python" | "vaults"
+    | "key"
+    | "trustedKeys"
+    | "workspaceKeys"
+    | "registries"
+    | "secrets"
+    | "store"
+    | "stores"
+    | "python"
+    | "vaults"
   > {
   readonly key: SecretSource;
+  /** The keys of a sealed workspace. Missing: nothing is sealed here. */
+  readonly workspaceKeys?: readonly [SecretSource, ...SecretSource[]];
   readonly store: StoreConfig;
   /** Stores that specs choose by name. */
   readonly stores: Readonly<Record<string, StoreConfig>>;
@@ -203,10 +213,14 @@ async function resolveSettings(
       'signatures: the signatures of further people come from the ledger; set "ledger" to its file.',
     );
   if (args.toServe) await checkSources(settings, { ...args, ground, faults });
+  const { vaults: _, workspaceKeys: given, ...rest } = settings;
+  const [firstKey, ...olderKeys] = (given ?? []).map((source) => secretSource(source, ground));
+  if (firstKey === undefined && settings.sealedOnly)
+    faults.push('sealedOnly: needs "workspaceKeys", with which sealed values are opened.');
   if (faults.length > 0) throw new ConfigError(faults);
-  const { vaults: _, ...rest } = settings;
   return {
     ...rest,
+    ...(firstKey !== undefined && { workspaceKeys: [firstKey, ...olderKeys] as const }),
     key: secretSource(settings.key, ground),
     stateDir: resolve(args.folder, settings.stateDir),
     store,
@@ -282,6 +296,8 @@ async function checkSources(
   },
 ): Promise<void> {
   const needed = [{ path: "key", source: settings.key }];
+  for (const [index, source] of (settings.workspaceKeys ?? []).entries())
+    needed.push({ path: `workspaceKeys.${index}`, source });
   for (const [name, registry] of Object.entries(settings.registries)) {
     for (const [field, source] of secretsOf(registry))
       needed.push({ path: `registries.${name}.${field}`, source });

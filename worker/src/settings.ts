@@ -213,6 +213,20 @@ export const Settings = z.strictObject({
     .describe(
       "The command that starts this worker and writes this file anew each time, such as `towpath dev`. Messages about missing secrets then name the command instead of the file.",
     ),
+  workspaceKeys: z
+    .array(SecretSourceShape)
+    .min(1)
+    .max(16)
+    .optional()
+    .describe(
+      'Keys of a sealed workspace, each `{"file": PATH}` or `{"env": NAME}`: parameters and answers are opened, and errors, log lines, artifacts and questions are sealed before they leave. The first one seals, all of them open. Create one with `towpath workspace new-key`. A change needs a restart.',
+    ),
+  sealedOnly: z
+    .boolean()
+    .default(false)
+    .describe(
+      "True: refuses runs and answers with plain values even if the control plane says that the workspace is not sealed. Needs `workspaceKeys`.",
+    ),
   python: z
     .strictObject({
       interpreters: z.record(Name, z.string().min(1)).default({}),

@@ -36,6 +36,7 @@ import {
   startTending,
 } from "./protocol/index.ts";
 import { raiseWalls } from "./raise-walls.ts";
+import { readKeyring, type WorkerKeyring } from "./sealing/index.ts";
 import { LiveSecrets, readWorkerKey, SecretUnavailable, watchSecrets } from "./secrets/index.ts";
 import { removeIfAny } from "./state/atomic-file.ts";
 import { DatabaseWatch } from "./state/database-watch.ts";
@@ -150,7 +151,8 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const walls = await raiseWalls(config, { log, paths });
   await makeFolders(paths, walls);
   const identity = await openIdentity(paths.identity, () => uuidv7(clock.nowMs()));
-  const trust = await openTrust(config, { paths, clock, log });
+  const keyring = await readKeyring(config);
+  const trust = await openTrust(config, { paths, clock, log, keyring });
   const reserve = await openReserve({ path: paths.reserve });
   // The session's hook needs the attempts, which need the connection.
   const late: { attempts?: Attempts; offering?: Offering | undefined; runners?: RunnerPool } = {};
@@ -191,6 +193,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
       ...introduced,
       stores: await storeMarks(config),
       secrets: await secrets.report(),
+      ...(keyring !== null && { workspaceKeys: keyring.kids }),
     }),
     onAnswer: (said, sentAtMs) => database.heard(said, sentAtMs),
     onSession: async (session, sentAtMs) => {
@@ -228,6 +231,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
       config,
       secrets,
       keyrings,
+      keyring,
       trust,
       cache,
       environments,
@@ -266,7 +270,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { log, sleep: loop.sleep },
     { secrets, changed: () => connection.reopen() },
   );
-  const jobs = new Jobs({ ...loop, pollers, wake: () => loops[3]?.nudge() });
+  const jobs = new Jobs({ ...loop, pollers, keyring, wake: () => loops[3]?.nudge() });
   return {
     jobs,
     pollers,
@@ -296,7 +300,7 @@ function wakesOf(loops: readonly Loop[]): AttemptsOptions["wake"] {
 /** The keys and rules by which this worker accepts signed specs, and its parameter checks. */
 async function openTrust(
   config: WorkerConfig,
-  args: { paths: StatePaths; clock: Clock; log: Logger },
+  args: { paths: StatePaths; clock: Clock; log: Logger; keyring: WorkerKeyring | null },
 ): Promise<Trust> {
   const { pool, registries, workspace } = config;
   const { paths, log } = args;
@@ -320,6 +324,7 @@ async function openTrust(
     clock: args.clock,
     verified,
     checks,
+    keyring: args.keyring,
   };
 }
 

@@ -11,6 +11,7 @@ import { declareLogin } from "./identity/login.ts";
 import { declareProfiles } from "./identity/profiles.ts";
 import { declareSessions } from "./identity/sessions.ts";
 import { declareOpen } from "./identity/sign-in.ts";
+import { declareWorkspace } from "./identity/workspace.ts";
 import { declareLimits } from "./limits/declare.ts";
 import { declareLogs } from "./logs/declare.ts";
 import { declareNotify } from "./notify/declare.ts";
@@ -40,6 +41,7 @@ const DECLARATIONS = [
   declareLogin,
   declareProfiles,
   declareIdentity,
+  declareWorkspace,
   declareSessions,
   declareWorker,
   declareStore,

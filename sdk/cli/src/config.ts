@@ -7,6 +7,8 @@ export interface CliConfig {
   readonly key: string | undefined;
   /** The profile to use, from TOWPATH_PROFILE. */
   readonly profile: string | undefined;
+  /** Workspace keys, from TOWPATH_WORKSPACE_KEY: the first one seals. */
+  readonly workspaceKeys: readonly string[];
   /** Path of a signing key to use instead of the state folder's. */
   readonly signingKeyFile: string | undefined;
   /** `~/.config/towpath/config.json`, or `towpath/config.json` in `XDG_CONFIG_HOME`. */
@@ -27,6 +29,8 @@ export const VARIABLES = {
     "The API key. It is sent only to an address from `--url`, `TOWPATH_URL` or a profile, never to an address from a `.towpath/` folder. Default: the key stored next to the address.",
   TOWPATH_PROFILE:
     "The profile to use: an address and a key that `towpath login` stored. `--profile` overrides it. Refused together with `TOWPATH_URL`.",
+  TOWPATH_WORKSPACE_KEY:
+    "The keys of a sealed workspace, separated by spaces or commas. The first one seals, all of them open. They are never sent. Default: the keys of the profile in use.",
   TOWPATH_SIGNING_KEY_FILE:
     "File with the private key that signs deployments, a JWK. Default: the key in the state folder.",
   XDG_CONFIG_HOME:
@@ -63,6 +67,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     url: set("TOWPATH_URL"),
     key: set("TOWPATH_KEY"),
     profile: set("TOWPATH_PROFILE"),
+    workspaceKeys: (set("TOWPATH_WORKSPACE_KEY") ?? "").split(/[\s,]+/).filter((key) => key !== ""),
     signingKeyFile: set("TOWPATH_SIGNING_KEY_FILE"),
     userConfigFile: join(set("XDG_CONFIG_HOME") ?? join(homedir(), ".config"), "towpath", "config.json"),
     color: colorOf(set, env.TERM),

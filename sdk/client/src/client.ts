@@ -1,5 +1,7 @@
 import { type AnswerOf, ROUTES, type Route, type RouteName, type ROUTES as Routes } from "@towpath/contract";
-import { type CallOptions, callRoute, type InputOf, type LooseInput, type Target } from "./request.ts";
+import type { LooseInput } from "./loose-input.ts";
+import { type CallOptions, callRoute, type InputOf, type Target } from "./request.ts";
+import { createSealer, type SealingOptions } from "./sealing/sealer.ts";
 import { type StreamOptions, streamRoute } from "./stream.ts";
 
 type Table = typeof Routes;
@@ -26,12 +28,14 @@ export interface ClientOptions extends Pick<CallOptions, "timeoutMs" | "retries"
   readonly token?: string | (() => string | Promise<string>);
   /** @default the global `fetch` */
   readonly fetch?: typeof globalThis.fetch;
+  /** The keys of a sealed workspace. Missing: sealed values are passed on as they are. */
+  readonly sealing?: SealingOptions;
 }
 
 /** Makes the typed client of one control plane. Opens nothing until the first call. */
 export function createClient(options: ClientOptions): Client {
   const { token, timeoutMs, retries, validate } = options;
-  const target: Target = {
+  const plain: Target = {
     url: options.url.replace(/\/+$/, ""),
     fetch: options.fetch ?? ((...args) => globalThis.fetch(...args)),
     token: async () => (typeof token === "function" ? token() : token),
@@ -41,6 +45,16 @@ export function createClient(options: ClientOptions): Client {
       ...(validate === undefined ? {} : { validate }),
     },
   };
+  const { sealing } = options;
+  const target: Target =
+    sealing === undefined
+      ? plain
+      : {
+          ...plain,
+          sealer: createSealer(sealing, (name, input) =>
+            callRoute(plain, { route: ROUTES[name], input, options: {} }),
+          ),
+        };
   return fromTable((route) =>
     route.stream === true
       ? (input: LooseInput = {}, stream: StreamOptions = {}) =>

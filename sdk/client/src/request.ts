@@ -1,7 +1,9 @@
 import type { BodyInput, ParamsOf, QueryInput, Route } from "@towpath/contract";
 import { readAnswer } from "./answer.ts";
 import { ConnectionFailure } from "./failure.ts";
+import type { LooseInput } from "./loose-input.ts";
 import { mayPass, pause, pauseMs, wasRefusedUnread } from "./repeat.ts";
+import type { Sealer } from "./sealing/sealer.ts";
 
 type Nothing = Record<never, never>;
 type Part<Key extends string, Value> = [Value] extends [undefined]
@@ -33,13 +35,8 @@ export interface Target {
   readonly fetch: typeof globalThis.fetch;
   readonly token: () => Promise<string | undefined>;
   readonly defaults: CallOptions;
-}
-
-/** The parts of a call to any route. */
-export interface LooseInput {
-  readonly params?: Readonly<Record<string, unknown>>;
-  readonly query?: Readonly<Record<string, unknown>>;
-  readonly body?: unknown;
+  /** Seals requests and opens answers. Missing: neither. */
+  readonly sealer?: Sealer;
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -99,9 +96,13 @@ export async function callRoute(
 ): Promise<unknown> {
   const options = { ...target.defaults, ...args.options };
   const retries = options.retries ?? DEFAULT_RETRIES;
+  const { sealer } = target;
+  // Sealed once, so that a repeated request is the same.
+  const input = sealer === undefined ? args.input : await sealer.request(args.route, args.input);
   for (let repetition = 0; ; repetition++) {
     try {
-      return await tryOnce(target, { route: args.route, input: args.input, options });
+      const value = await tryOnce(target, { route: args.route, input, options });
+      return sealer === undefined ? value : await sealer.answer(args.route, { input, value });
     } catch (failure) {
       const ms = pauseMs(failure, repetition);
       const repeats = args.route.repeatable || wasRefusedUnread(failure);

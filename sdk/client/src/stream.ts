@@ -1,8 +1,9 @@
 import { type AnswerOf, Problem, type ROUTES, type Route, type RouteName } from "@towpath/contract";
 import { failureOf } from "./answer.ts";
 import { ConnectionFailure, StreamInterrupted, UnexpectedAnswer } from "./failure.ts";
+import type { LooseInput } from "./loose-input.ts";
 import { mayPass, pause, pauseMs } from "./repeat.ts";
-import { headersOf, isAbortOf, type LooseInput, pathOf, type Target } from "./request.ts";
+import { headersOf, isAbortOf, pathOf, type Target } from "./request.ts";
 import { type SseEvent, sseParser } from "./sse.ts";
 
 /** One event, with the id that resumes the stream after it. Without a route's name: an event of a run's stream. */
@@ -87,7 +88,7 @@ function trusted(value: unknown): Omit<LooseEvent, "id"> {
 
 async function* connectOnce(
   target: Target,
-  args: { route: Route; path: string; cursor: Cursor; options: StreamOptions },
+  args: { route: Route; path: string; input: LooseInput; cursor: Cursor; options: StreamOptions },
 ): AsyncGenerator<LooseEvent> {
   const { cursor, options } = args;
   const silence = watchSilence(options.idleMs ?? DEFAULT_IDLE_MS, options.signal);
@@ -111,7 +112,7 @@ async function* connectOnce(
       for (const event of parser.push(chunk)) {
         if (event.id !== "") cursor.lastEventId = event.id;
         const read = readEvent(target, { route: args.route, event, validate: options.validate ?? true });
-        if (read) yield read;
+        if (read) yield (await target.sealer?.answer(args.route, { input: args.input, value: read })) ?? read;
       }
       cursor.retryMs = parser.retryMs() ?? cursor.retryMs;
     }
@@ -154,7 +155,7 @@ export async function* streamRoute(
   for (let quiet = 0; quiet <= limit; quiet++) {
     let failure: unknown;
     try {
-      for await (const event of connectOnce(target, { route: args.route, path, cursor, options })) {
+      for await (const event of connectOnce(target, { ...args, path, cursor })) {
         quiet = 0;
         yield event;
         if (event.event === "end") return;

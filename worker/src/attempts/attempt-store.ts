@@ -53,6 +53,7 @@ export const StoredAttempt = z.object({
   assignment: Assignment,
   workspaceId: Id,
   spec: Spec,
+  sealedOnly: z.boolean().default(false).describe("Whether plain answers are refused."),
   socket: z.string(),
   process: z
     .object({ pid: z.int(), start: z.string(), mark: z.string() })

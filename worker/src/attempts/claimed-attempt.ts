@@ -12,6 +12,7 @@ import type { Taken } from "../compute/index.ts";
 import { type CommandBoard, createCommandBoard } from "../gateway/index.ts";
 import { type ExitStatus, STOPS, type StopReason } from "../launch/index.ts";
 import type { AttemptAnswer, PageBudget, Reporting, ReportPage } from "../protocol/index.ts";
+import { type RunSeal, sealOf } from "../sealing/index.ts";
 import type { AttemptUser } from "../walls/index.ts";
 import { type AttemptStore, openStore, type StoredAttempt } from "./attempt-store.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
@@ -185,11 +186,7 @@ export class ClaimedAttempt implements Reporting {
   /** The records to report. The first call opens them. */
   async spool(): Promise<Spool> {
     // All callers share one opening: two would overwrite each other.
-    this.#opening ??= Spool.open(this.#deps, {
-      dir: this.journalDir,
-      fence: this.fence,
-      runId: this.assignment?.runId,
-    });
+    this.#opening ??= this.#open();
     try {
       this.#spool = await this.#opening;
       return this.#spool;
@@ -197,6 +194,24 @@ export class ClaimedAttempt implements Reporting {
       this.#opening = undefined;
       throw error;
     }
+  }
+
+  async #open(): Promise<Spool> {
+    const { assignment } = this;
+    return await Spool.open(this.#deps, {
+      dir: this.journalDir,
+      fence: this.fence,
+      runId: assignment?.runId,
+      seal: assignment && (await this.#sealOf(assignment)),
+    });
+  }
+
+  /** Seals what the run reports. Null: this worker has no workspace key. */
+  async #sealOf({ deployment, runId }: Assignment): Promise<RunSeal | null> {
+    const { keyring, connection } = this.#deps;
+    if (keyring === null) return null;
+    const workspace = this.stored?.workspaceId ?? (await connection.session()).workspaceId;
+    return sealOf(keyring, { workspace, deployment, runId });
   }
 
   /** Asks how far the control plane has come before anything more is reported: its database may have forgotten records. */

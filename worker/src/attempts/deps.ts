@@ -8,6 +8,7 @@ import type { Clock, Sleep } from "../host/index.ts";
 import type { Reserve } from "../journal/index.ts";
 import type { OomWatch, RunnerPool } from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
+import type { WorkerKeyring } from "../sealing/index.ts";
 import type { LiveSecrets } from "../secrets/index.ts";
 import type { Keyrings } from "../store/keyrings.ts";
 import type { Trust } from "../trust/index.ts";
@@ -40,10 +41,12 @@ export interface AttemptDeps {
   readonly sleep: Sleep;
   readonly config: Pick<
     WorkerConfig,
-    "environment" | "registries" | "store" | "stores" | "journal" | "url" | "python"
+    "environment" | "registries" | "store" | "stores" | "journal" | "url" | "python" | "sealedOnly"
   >;
   readonly secrets: LiveSecrets;
   readonly keyrings: Keyrings;
+  /** The keys of a sealed workspace. Null: nothing is sealed here. */
+  readonly keyring: WorkerKeyring | null;
   readonly trust: Trust;
   readonly cache: CodeCache;
   readonly environments: EnvironmentDeps;

@@ -23,6 +23,7 @@ import { failpoint } from "../host/failpoint.ts";
 import { JournalError } from "../journal/index.ts";
 import type { FlowOutcome } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
+import { openCalled, openCheckpoints, type SealedRun, sealCall } from "../sealing/index.ts";
 import { redactCall, type Unnumbered } from "../secrets/index.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
 import { originOf } from "./chain.ts";
@@ -131,7 +132,7 @@ export function contextOf(running: Running): Context {
     workspaceId: stored.workspaceId,
     deployment: deploymentNameOf(spec),
     version: spec.version,
-    parameters: parametersOf(assignment, spec),
+    parameters: parametersOf(prepared),
     scheduledAt: assignment.scheduledAt,
     controlPlane: running.controlPlane,
     due: dueOf(assignment.trigger),
@@ -243,7 +244,9 @@ async function forwardCall(
   }
   if (call.kind === "start-task") checkRemoteTask(stored, call);
   const callId = await derivedId(stored.assignment.runId, path);
-  const asked = redactCall(prepared.redactor, { path, call });
+  const redacted = redactCall(prepared.redactor, { path, call });
+  const run = sealedRunOf({ stored, prepared });
+  const asked = deps.keyring === null ? redacted : sealCall(deps.keyring, run, { callId, call: redacted });
   return await asProblem(async () => {
     const { answer } = await deps.connection.call(
       "call",
@@ -251,8 +254,15 @@ async function forwardCall(
       { signal },
     );
     noteJob(deps, asked);
-    return grantedAsAsked({ call, asked }, answer);
+    const opened = openCalled({ keyring: deps.keyring, run, sealedOnly: prepared.sealedOnly }, answer);
+    return grantedAsAsked({ call, asked }, opened);
   });
+}
+
+/** The run whose values are sealed and opened. */
+function sealedRunOf({ stored, prepared }: Pick<Running, "stored" | "prepared">): SealedRun {
+  const { workspaceId: workspace, spec } = prepared;
+  return { workspace, deployment: deploymentNameOf(spec), runId: stored.assignment.runId };
 }
 
 /** The granted keys as the flow wrote them. They left redacted. */
@@ -295,13 +305,16 @@ function noteJob(deps: AttemptDeps, asked: Call["call"]): void {
 /** The checkpoints of earlier attempts. The flow waits while the control plane is away. */
 async function listCheckpoints(
   deps: AttemptDeps,
-  { claimed, prepared }: Running,
+  { claimed, stored, prepared }: Running,
   { after, signal }: { after: string | null; signal: AbortSignal },
 ): Promise<CheckpointPage> {
   return await asProblem(async () => {
     const { attemptId, epoch, nonce } = claimed.fence;
     const asked = { attemptId, epoch, nonce, after };
-    const { answer } = await deps.connection.call("listCheckpoints", asked, { signal });
+    const { answer: sent } = await deps.connection.call("listCheckpoints", asked, { signal });
+    const { sealedOnly } = prepared;
+    const run = sealedRunOf({ stored, prepared });
+    const answer = openCheckpoints({ keyring: deps.keyring, run, sealedOnly }, sent);
     // Under the paths that the flow knows.
     const items = answer.items.map((one) => ({ ...one, path: prepared.redactor.restore(one.path) }));
     return { ...answer, items };

@@ -29,6 +29,7 @@ import {
   type RunnerProgram,
 } from "../launch/index.ts";
 import { readSecretsOf } from "../registry-secrets.ts";
+import { openParameters } from "../sealing/index.ts";
 import { createRedactor, type Redactor, readSecret } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
@@ -42,6 +43,10 @@ import { storeOfSpec } from "./store-access.ts";
 export interface Prepared {
   readonly spec: Spec;
   readonly workspaceId: string;
+  /** The parameters in plain. */
+  readonly parameters: Assignment["parameters"];
+  /** Whether plain answers are refused. */
+  readonly sealedOnly: boolean;
   /** Brings the code at the first call. Resolves once it is there and unchanged. */
   readonly code: () => Promise<BroughtCode>;
   /** The interpreter of Python that its entry needs. Null: none. */
@@ -58,7 +63,7 @@ export type BroughtCode = Pick<FetchedCode, "dir" | "cached">;
 /**
  * Verifies an assignment, then resolves its secrets. The code is fetched later, on demand. That rejects with a
  * Refusal, a `CodeError` of kind `unavailable` or the signal's reason.
- * @throws Refusal when it must not run; `DoesNotFit` when its signed amounts are not free; `SecretsMissing` when one of its
+ * @throws Refusal when it must not run; `NoWorkspaceKey` when its values are sealed with a key that is not here; `DoesNotFit` when its signed amounts are not free; `SecretsMissing` when one of its
  * secrets has no value here; `SecretUnavailable` when a secret cannot be read now, or the credentials of its store.
  */
 export async function prepareAttempt(
@@ -66,8 +71,10 @@ export async function prepareAttempt(
   claimed: ClaimedAttempt,
   assignment: Assignment,
 ): Promise<Prepared> {
-  const { workspaceId } = await deps.connection.session();
-  const spec = await verifyAssignment(deps.trust, { assignment, workspaceId });
+  const { workspaceId, sealed = false } = await deps.connection.session();
+  const sealedOnly = deps.config.sealedOnly || (sealed && deps.keyring !== null);
+  const parameters = openParameters(deps.keyring, { assignment, workspaceId, sealedOnly });
+  const spec = await verifyAssignment(deps.trust, { assignment: { ...assignment, parameters }, workspaceId });
   checkEnvironment(deps.config, spec.entry);
   deps.allot(claimed, computeOf(spec, assignment.trigger));
   await keepEnvironment(deps, claimed, spec);
@@ -84,7 +91,7 @@ export async function prepareAttempt(
     finding ??= interpreterOf(deps, claimed, { entry: spec.entry, code });
     return finding;
   };
-  return { spec, workspaceId, code, interpreter, secrets, store, redactor };
+  return { spec, workspaceId, parameters, sealedOnly, code, interpreter, secrets, store, redactor };
 }
 
 /** Keeps the environment of a lock from being removed while an attempt needs it. @throws Refusal when there is no such Python. */
@@ -198,9 +205,11 @@ export async function codeRequest(
 }
 
 /** The parameters as user code sees them. A command gets the defaults of its schema; a flow applies its own. */
-export function parametersOf(assignment: Assignment, spec: Spec): Assignment["parameters"] {
-  if (spec.entry.kind !== "command") return assignment.parameters;
-  return withDefaults(spec.parameters, assignment.parameters);
+export function parametersOf({
+  parameters,
+  spec,
+}: Pick<Prepared, "parameters" | "spec">): Assignment["parameters"] {
+  return spec.entry.kind === "command" ? withDefaults(spec.parameters, parameters) : parameters;
 }
 
 /** Digests of the secrets, salted with the claim's nonce: enough to notice that one has changed. */
@@ -225,6 +234,7 @@ export function firstStored(
     boot: readBootId(),
     assignment,
     workspaceId: prepared.workspaceId,
+    sealedOnly: prepared.sealedOnly,
     spec: prepared.spec,
     process: { ...runner.identity, mark: runner.mark },
     user: userOf(runner),

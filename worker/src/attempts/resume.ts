@@ -3,6 +3,7 @@ import { computeOf, needsOf } from "@towpath/contract";
 import { readBootId } from "@towpath/contract/process";
 import { killMarked, waitForExit } from "../host/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
+import { openParameters } from "../sealing/index.ts";
 import { createRedactor } from "../secrets/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
 import { removeUnfollowed } from "../walls/index.ts";
@@ -131,13 +132,16 @@ export async function adopt(
     spec: stored.spec,
     originId: originOf(stored.assignment),
   }).catch(() => null);
-  const secrets = access && (await secretsAsBefore(deps, stored));
+  const opened = openedAsBefore(deps, stored);
+  const secrets = access && opened && (await secretsAsBefore(deps, stored));
   const code = bringCode(deps, claimed, stored.spec.code).catch(() => ({ dir: "", cached: false }));
   // It may be gone, and so may its interpreter: the process runs on all the same.
   keepEnvironment(deps, claimed, stored.spec).catch(() => {});
   const prepared: Prepared = {
     spec: stored.spec,
     workspaceId: stored.workspaceId,
+    parameters: opened ?? {},
+    sealedOnly: stored.sealedOnly,
     code: () => code,
     interpreter: () => interpreterOf(deps, claimed, { entry: stored.spec.entry, code: () => code }),
     secrets: secrets ?? new Map(),
@@ -198,6 +202,18 @@ function adoptedProcess(deps: AttemptDeps, stored: StoredAttempt) {
 /** The mark of an attempt's processes. A flow could change its file, so only marks of this worker's runners count. */
 export function markOf(deps: AttemptDeps, { process }: StoredAttempt): string {
   return process?.mark.startsWith(markPrefix(deps.paths.runners)) ? process.mark : "";
+}
+
+/** The parameters in plain; null if they cannot be opened any more. */
+function openedAsBefore(
+  { keyring }: Pick<AttemptDeps, "keyring">,
+  { assignment, workspaceId }: StoredAttempt,
+): Prepared["parameters"] | null {
+  try {
+    return openParameters(keyring, { assignment, workspaceId, sealedOnly: false });
+  } catch {
+    return null;
+  }
 }
 
 /** The attempt's secrets; null if they differ from those that it was started with. */

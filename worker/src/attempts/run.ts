@@ -8,6 +8,7 @@ import { killMarked } from "../host/index.ts";
 import { JournalError } from "../journal/index.ts";
 import { type AheadVersion, LaunchError, STOPS, type TakenRunner } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
+import { NoWorkspaceKey } from "../sealing/index.ts";
 import { SecretsMissing, SecretUnavailable } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
 import { NoUserFree } from "../walls/index.ts";
@@ -137,15 +138,14 @@ async function endsAsJournaled(claimed: ClaimedAttempt): Promise<boolean> {
 
 async function confirmAndLaunch({ deps, claimed, made }: Course): Promise<void> {
   const { ready, taken } = made;
-  const { stored, assignment } = claimed;
-  if (!ready || !taken || !stored || !assignment)
-    throw new IllegalMove("An attempt was confirmed unprepared.");
+  const { stored } = claimed;
+  if (!ready || !taken || !stored) throw new IllegalMove("An attempt was confirmed unprepared.");
   const { prepared, ahead, token } = ready;
   await reportStart(deps, claimed, taken.launcher);
   // The rest is done while the control plane confirms: one turn later, when the report has left.
   await nextTurn();
   prepared.code().catch(() => {});
-  const parameters = parametersOf(assignment, prepared.spec);
+  const parameters = parametersOf(prepared);
   const filling = fillFolder(deps, claimed, { parameters, runnerDir: taken.runner.dir });
   filling.catch(() => {});
   made.launched = await openAttemptGateway(deps, { claimed, stored, prepared, token });
@@ -273,6 +273,7 @@ async function close(
  * git belong to the worker.
  */
 function isOfOneDeployment(error: unknown): boolean {
+  if (error instanceof NoWorkspaceKey) return error.hasOthers;
   if (error instanceof SecretUnavailable || error instanceof StoreUnknown || error instanceof DoesNotFit)
     return true;
   if (error instanceof EnvironmentError) return error.code !== "disk-full";
@@ -284,6 +285,7 @@ function releaseReason(error: unknown): string {
   const shown =
     error instanceof CodeError ||
     error instanceof EnvironmentError ||
+    error instanceof NoWorkspaceKey ||
     error instanceof SecretUnavailable ||
     error instanceof StoreUnknown ||
     error instanceof DoesNotFit ||

@@ -9,6 +9,7 @@ import {
 import { failpoint } from "../host/failpoint.ts";
 import type { Journal, JournalLane } from "../journal/index.ts";
 import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
+import type { RunSeal } from "../sealing/index.ts";
 import type { Unnumbered } from "../secrets/index.ts";
 import { historyOf, throughAcknowledged } from "./journal-lanes.ts";
 import { openSpoolLanes, type SpoolDeps } from "./preallocation.ts";
@@ -87,6 +88,8 @@ export class Spool {
   /** One number for each lane: a kill can fall between the two writes of one batch. */
   readonly #flowTaken: { control: number; bulk: number };
   readonly #dir: string;
+  /** Seals each record before it is journaled, so that the journal shows what left. Null: nothing is sealed. */
+  readonly #seal: RunSeal | null;
   #started: number | undefined;
   #terminal: number | undefined;
   readonly #gaps: Gap[] = [];
@@ -111,7 +114,9 @@ export class Spool {
     flowTaken: { control: number; bulk: number };
     dir: string;
     types: ReadonlyMap<string, number>;
+    seal: RunSeal | null;
   }) {
+    this.#seal = args.seal;
     this.#control = args.control;
     this.#bulk = args.bulk;
     this.#position = args.position;
@@ -131,7 +136,7 @@ export class Spool {
    */
   static async open(
     deps: SpoolDeps,
-    args: { dir: string; fence: Fence; runId?: string | undefined },
+    args: { dir: string; fence: Fence; runId?: string | undefined; seal?: RunSeal | null },
   ): Promise<Spool> {
     const { dir } = args;
     const [control, bulk] = await openSpoolLanes(deps, args);
@@ -146,6 +151,7 @@ export class Spool {
       flowTaken: { control: controlHistory.flow, bulk: bulkHistory.flow },
       dir,
       types: controlHistory.types,
+      seal: args.seal ?? null,
     });
   }
 
@@ -221,7 +227,7 @@ export class Spool {
    */
   async control(record: Unnumbered<ControlRecord>): Promise<number> {
     const terminal = TERMINAL.some((type) => type === record.type);
-    const payload = encodeEntry({ at: this.#position, record });
+    const payload = encodeEntry({ at: this.#position, record: this.#seal?.control(record) ?? record });
     const { lastSeq = 0 } = await this.#control.append([payload], { essential: terminal });
     if (terminal) this.#terminal = lastSeq;
     if (record.type === "started") this.#started = lastSeq;
@@ -257,7 +263,7 @@ export class Spool {
     const control = batch.control.filter(({ seq }) => seq > this.#flowTaken.control);
     const bulk = batch.bulk.filter(({ seq }) => seq > this.#flowTaken.bulk);
     const payloads = control.map(({ seq, record }) =>
-      encodeEntry({ at: { ...this.#position, flow: seq }, record }),
+      encodeEntry({ at: { ...this.#position, flow: seq }, record: this.#seal?.control(record) ?? record }),
     );
     // If the control lane has no room, nothing of the batch is taken. The flow sends all of it again.
     if (payloads.length > 0) await this.#control.append(payloads);
@@ -366,7 +372,7 @@ export class Spool {
       payloads.push(this.#gapEntry(owed));
       lineCounts.push(owed);
     }
-    for (const record of groupLines(items)) {
+    for (const record of groupLines(items.map((one) => this.#sealed(one)))) {
       const firstLine = this.#position.line;
       const lines = "lines" in record ? record.lines.length : 0;
       const flow = record.flow ?? this.#position.flow;
@@ -381,6 +387,13 @@ export class Spool {
       if (lost.lines > 0) this.#owe(lost);
       else this.#oweArtifact();
     }
+  }
+
+  /** Sealed before lines are grouped: ciphertext is longer. */
+  #sealed(one: BulkItem): BulkItem {
+    if (this.#seal === null) return one;
+    const { item } = one;
+    return { ...one, item: "type" in item ? this.#seal.bulk(item) : this.#seal.line(item) };
   }
 
   async #readLane(journal: Journal, budget: PageBudget): Promise<LanePage> {

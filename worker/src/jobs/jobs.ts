@@ -11,7 +11,8 @@ import {
 import { failpoint } from "../host/failpoint.ts";
 import type { Clock, Sleep } from "../host/index.ts";
 import type { TendSource } from "../protocol/index.ts";
-import { type Redactor, redactJobChange } from "../secrets/index.ts";
+import { sealJobChange, type WorkerKeyring } from "../sealing/index.ts";
+import { redactJobChange } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
 import { PollerGone } from "./poller.ts";
 import type { NamedVersion, PollerDeps, Pollers } from "./pollers.ts";
@@ -29,6 +30,8 @@ export interface JobsDeps extends Pick<PollerDeps, "log"> {
   readonly sleep: Sleep;
   readonly random: () => number;
   readonly pollers: Pollers;
+  /** Seals what backends say. Null: nothing is sealed here. */
+  readonly keyring: WorkerKeyring | null;
   /** There is something to send. */
   readonly wake: () => void;
 }
@@ -185,13 +188,22 @@ export class Jobs implements TendSource {
     const { jobId: key, job, runId, handle } = tended.job;
     const fence = fenceOf(tended);
     try {
-      const { poller, redactor } = await this.#deps.pollers.of(tended.named);
-      return changesOf(fence, await poller.ask({ kind, job, key, runId, handle }), redactor);
+      const { poller, redactor, workspaceId } = await this.#deps.pollers.of(tended.named);
+      const told = await poller.ask({ kind, job, key, runId, handle });
+      const change = redactJobChange(redactor, { ...fence, ...rawMessageOf(told) });
+      return timed(this.#sealed(tended, workspaceId, change));
     } catch (error) {
       const detail = reasonOf(error);
       this.#deps.log.warn({ job: key, error: String(error) }, "an external job could not be polled");
-      return (agoMs) => ({ ...fence, type: "stumbled", detail, agoMs });
+      const { workspaceId } = await this.#deps.pollers.session();
+      return timed(this.#sealed(tended, workspaceId, { ...fence, type: "stumbled", detail, agoMs: 0 }));
     }
+  }
+
+  /** What backends say is sealed for the run that waits for them. */
+  #sealed({ job: { runId, deployment } }: Tended, workspace: string, change: JobChange): JobChange {
+    const { keyring } = this.#deps;
+    return keyring === null ? change : sealJobChange(keyring, { workspace, deployment, runId }, change);
   }
 
   #note(tended: Tended, type: JobChange["type"], make: (agoMs: number) => JobChange): void {
@@ -212,13 +224,8 @@ function fenceOf({ job: { jobId, lease } }: Tended) {
   return { jobId, lease };
 }
 
-/** The change as it is reported: without secrets, and within the limits of the wire. */
-function changesOf(
-  fence: { jobId: string; lease: string },
-  told: JobAnswer,
-  redactor: Redactor,
-): (agoMs: number) => JobChange {
-  const change = redactJobChange(redactor, { ...fence, ...rawMessageOf(told) });
+/** The change as it is reported, once it is known how long ago it came. */
+function timed(change: JobChange): (agoMs: number) => JobChange {
   return (agoMs) => ("agoMs" in change ? { ...change, agoMs } : change);
 }
 

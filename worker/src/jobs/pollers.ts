@@ -35,6 +35,7 @@ export interface NamedVersion {
 export interface OpenPoller {
   readonly poller: Poller;
   readonly redactor: Redactor;
+  readonly workspaceId: string;
   /** Ends it, and releases its code. */
   close(): Promise<void>;
 }
@@ -93,6 +94,11 @@ export class Pollers {
     return await next;
   }
 
+  /** The worker's session. */
+  session(): ReturnType<Connection["session"]> {
+    return this.#deps.connection.session();
+  }
+
   /** Ends them all. */
   async close(): Promise<void> {
     this.#closing.abort(new Error("the worker stops"));
@@ -126,6 +132,7 @@ export class Pollers {
     return {
       poller,
       redactor: createRedactor(new Map([...secrets, ...ofStore])),
+      workspaceId,
       async close() {
         await poller.close();
         await code.release();

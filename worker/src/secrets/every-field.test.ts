@@ -24,6 +24,8 @@ const PLANTS = [
   ["2031-07-19T05:23:11.337Z", "2031-07-19T05:23:11.337Z"],
   ["c0ffee42".repeat(8), "c0ffee42".repeat(8)],
   ["c0ffee42c0ffee42", "c0ffee42c0ffee42"],
+  // The form of a sealed value.
+  [`e30..${"A".repeat(16)}.${SECRET}.${"A".repeat(22)}`, SECRET],
 ] as const;
 
 interface Planted {
@@ -62,7 +64,13 @@ function attempt(secret: string, answer: object = {}) {
     remoteTasks: { plain: { pools: ["plain"] } },
   };
   const stored = { assignment: { runId: "01900000-0000-7000-8000-000000000001" }, spec };
-  const running = { claimed, stored, spool, prepared: { redactor } };
+  const prepared = {
+    redactor,
+    spec: { deployment: "plain", stage: null },
+    workspaceId: "w",
+    sealedOnly: false,
+  };
+  const running = { claimed, stored, spool, prepared };
   const connection = {
     call: async (_: string, body: unknown) => {
       left.push(body);
@@ -70,7 +78,7 @@ function attempt(secret: string, answer: object = {}) {
     },
   };
   const clocks = { bootClock: { nowMs: () => 0 }, sleep: () => new Promise(() => {}) };
-  const deps = { wake: { report: () => {}, tend: () => {} }, connection, ...clocks };
+  const deps = { wake: { report: () => {}, tend: () => {} }, connection, keyring: null, ...clocks };
   return { host: flowHost(deps as unknown as AttemptDeps, running as unknown as Running), left };
 }
 
@@ -125,6 +133,7 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
     "stores{}.place",
     "secrets[]",
     "registries[]",
+    "workspaceKeys[]",
     "version",
     "process",
   ],

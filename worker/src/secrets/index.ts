@@ -1,7 +1,7 @@
 export { ExternalSources } from "./external.ts";
 export { SECRET_MAX_BYTES } from "./limits.ts";
 export { LiveSecrets, watchSecrets } from "./live-secrets.ts";
-export { readSecret, readWorkerKey } from "./providers.ts";
+export { placeOf, readSecret, readWorkerKey } from "./providers.ts";
 export {
   createRedactor,
   holdsSecret,

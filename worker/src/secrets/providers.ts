@@ -144,8 +144,8 @@ export async function readWorkerKey(config: {
   );
 }
 
-/** The place of a source, for a message. */
-function placeOf(source: SecretSource): string {
+/** Where a secret comes from, in the middle of a sentence. */
+export function placeOf(source: SecretSource): string {
   if ("env" in source) return `the variable ${source.env}`;
   if ("file" in source) return `the file ${source.file}`;
   return "exec" in source

@@ -217,6 +217,8 @@ function redactBody(redactor: Redactor, body: Body): Body {
       return { ...body, base64: redactor.text(body.base64) };
     case "link":
       return { ...body, url: redactor.text(body.url), text: free(redactor, body.text, CHARS.linkText) };
+    case "sealed":
+      return { ...body, sealed: redactor.text(body.sealed) };
   }
 }
 

@@ -21,6 +21,7 @@ const PLAIN = [
   "https://host.example/",
   "0".repeat(64),
   "0".repeat(16),
+  `e30..${"0".repeat(16)}.0.${"0".repeat(22)}`,
 ];
 
 /** How deep a recursive schema is followed: JSON within JSON. */

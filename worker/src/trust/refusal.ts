@@ -20,6 +20,8 @@ export const REFUSALS = {
   "bad-code": "refused",
   "no-python": "refused",
   "bad-environment": "refused",
+  "bad-seal": "refused",
+  "plain-value": "refused",
   "invalid-parameters": "invalid-parameters",
 } as const satisfies Record<string, Cause>;
 
@@ -38,7 +40,9 @@ export class Refusal extends Error {
 
   /** Whether it says nothing about the worker's other deployments. */
   get isOfOneDeployment(): boolean {
-    return ["invalid-parameters", "no-python", "bad-environment"].includes(this.code);
+    return ["invalid-parameters", "no-python", "bad-environment", "bad-seal", "plain-value"].includes(
+      this.code,
+    );
   }
 
   /** The cause with which the attempt ends. */

@@ -40,6 +40,7 @@ beforeEach(async () => {
     leastVersions: {},
     clock: { nowMs: () => NOW },
     verified: new Map(),
+    keyring: null,
     checks: new CheckPool(),
   };
 });

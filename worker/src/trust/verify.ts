@@ -14,6 +14,7 @@ import { payloadHash } from "@towpath/contract/ledger";
 import { compactVerify, decodeProtectedHeader } from "jose";
 import type { WorkerConfig } from "../config.ts";
 import type { Clock } from "../host/index.ts";
+import { openSpec, type WorkerKeyring } from "../sealing/index.ts";
 import { checkInTime } from "./check-parameters.ts";
 import type { Floors } from "./floors.ts";
 import { type KnownKey, type TrustedKeys, usableKey } from "./keys.ts";
@@ -41,6 +42,8 @@ export interface Trust {
   readonly verified: Map<string, Spec>;
   /** Checks parameters. */
   readonly checks: CheckPool;
+  /** Opens the sealed parts of verified specs. Null: this worker has no workspace key. */
+  readonly keyring: WorkerKeyring | null;
 }
 
 /** How many verified specs are kept. */
@@ -73,19 +76,21 @@ export async function verifyVersion(trust: Trust, claimed: ClaimedVersion): Prom
   const keys = await trust.keys.current();
   // Also of a spec that was verified before: a key may have been revoked since.
   const signer = usableKey(keys, { kid: keyIdOf(claimed.spec), nowMs: trust.clock.nowMs() });
-  const spec = trust.verified.get(claimed.spec) ?? parseSpec(await verifySignature(signer, claimed.spec));
-  remember(trust, claimed.spec, spec);
+  const known = trust.verified.get(claimed.spec);
+  const spec = known ?? parseSpec(await verifySignature(signer, claimed.spec));
   checkWorkspace(spec, { trust, claimed });
   checkIdentity(spec, claimed);
   checkPlace(spec, { trust, trigger: claimed.trigger });
   checkAge(spec, trust);
   await checkSigners(trust, { spec, jws: claimed.spec, keys, signer });
+  const opened = known ?? openSpec(trust.keyring, spec);
+  remember(trust, claimed.spec, opened);
   await trust.floors.raise({
     workspaceId: spec.workspaceId,
     deployment: deploymentNameOf(spec),
     floor: spec.floor,
   });
-  return spec;
+  return opened;
 }
 
 function remember({ verified }: Trust, text: string, spec: Spec): void {

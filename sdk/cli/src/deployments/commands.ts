@@ -199,7 +199,7 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   const project = await loadProject(root, { folder, stage: chooseStage, imports: command.imports });
   const key = await signingKeyInUse(invocation, folder);
   const connection = await invocation.connect(root);
-  const { client } = connection;
+  const { client, workspaceKeys } = connection;
   await invocation.announce(root);
   const workspaceId = await workspaceToSign(connection);
   const isNew = !existsSync(ledgerFile(root));
@@ -218,6 +218,7 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
     names,
     client,
     key,
+    workspaceKeys,
     plan,
     // Only `dev` starts a deploy ahead.
     byReach: command.whenTold,

@@ -16,6 +16,7 @@ import { pushCode } from "./push-code.ts";
 import { reachOf } from "./reach.ts";
 import { checkTaskLimits, findLacks } from "./readiness.ts";
 import { type Registration, register } from "./register.ts";
+import { keyringOf } from "./seal-spec.ts";
 import { codePin, remoteTasksOf, type SpecGround } from "./spec.ts";
 import { unstagedWarnings } from "./unstaged.ts";
 
@@ -26,6 +27,8 @@ export interface DeployRequest {
   readonly names: readonly string[];
   readonly client: Client;
   readonly key: SigningKey;
+  /** Workspace keys: with one, what a spec says in values is sealed before it is signed. @default none */
+  readonly workspaceKeys?: readonly string[];
   /** Only shows what would change: pushes and registers nothing. */
   readonly plan: boolean;
   /** Whether later deploys keep the version of a deployment if only code changes that it does not use. @default false */
@@ -143,6 +146,7 @@ export async function deployProject(
   const { modules, tasks } = code;
   const registration: Registration = {
     ...request,
+    keyring: await keyringOf(request.workspaceKeys ?? []),
     ground: {
       workspaceId: me.workspace.id,
       code: codePin(project, pushed),

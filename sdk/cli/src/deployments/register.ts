@@ -3,6 +3,7 @@ import {
   type Deployment,
   type DeploymentVersion,
   deploymentNameOf,
+  type Keyring,
   Problem,
   type Spec,
 } from "@towpath/contract";
@@ -22,6 +23,7 @@ import {
   readLedger,
 } from "./ledger.ts";
 import type { ProjectDeployment } from "./project.ts";
+import { isSealedWhole, openOwnSpec, sealSpec } from "./seal-spec.ts";
 import { buildSpec, differences, type SpecGround, saysTheSame } from "./spec.ts";
 
 /** How often a registration is repeated after a conflict about its version number or its floor. */
@@ -34,6 +36,8 @@ export interface Registration {
   readonly plan: boolean;
   readonly byReach?: boolean;
   readonly ledger: LedgerUse | null;
+  /** Seals what a spec says in values, before it is signed. Null: specs stay plain. */
+  readonly keyring: Keyring | null;
   readonly ground: Omit<SpecGround, "version" | "issuedAt" | "floor" | "expiresAt">;
   /** How long a signed version is valid, milliseconds. Null: without a limit. */
   readonly validMs: number | null;
@@ -139,7 +143,9 @@ export function timesOf({ nowMs, validMs }: Pick<Registration, "nowMs" | "validM
 async function registerOnce(args: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {
   const { client, key, ground, ledger } = args;
   const name = deploymentNameOf(deployment.settings);
-  const { latest, before, claimed } = await readSaid(args, { name, workspace: ground.workspaceId });
+  const { latest, before: stored, claimed } = await readSaid(args, { name, workspace: ground.workspaceId });
+  // A spec with a key that is not here counts as another one.
+  const before = stored && (await openOwnSpec(args.keyring, stored).catch(() => null));
   const { version, last, notes } = await numberFor(args, claimed);
   const floor = await floorFor(client, {
     name,
@@ -156,7 +162,8 @@ async function registerOnce(args: Registration, deployment: ProjectDeployment): 
   const { digest } = spec.code;
   // A version that the control plane has lost is not the latest that was signed.
   const isKnown = last === null || claimed.version >= last.version;
-  if (latest && before && isKnown && saysTheSame(before, spec, given)) {
+  const isSealed = args.keyring === null || stored === null || isSealedWhole(stored);
+  if (latest && before && isKnown && isSealed && saysTheSame(before, spec, given)) {
     args.notes.push(...expiryNotes(before, args.nowMs()));
     return {
       deployment: name,
@@ -175,7 +182,7 @@ async function registerOnce(args: Registration, deployment: ProjectDeployment): 
   const { reach, ...rest } = spec;
   const signed = args.byReach === true && reach !== undefined ? { ...rest, reach } : rest;
   await signAndRegister(args, {
-    spec: signed,
+    spec: await sealSpec(args.keyring, signed),
     floorBy: floor.by,
     expiresBy: given.expiresAt ? "author" : "project",
   });

@@ -7,7 +7,7 @@ import type { ProjectDeployment } from "./project.ts";
 import { numberFor, type Registration, readSaid, type Said, signAndRegister, timesOf } from "./register.ts";
 
 /** A renewal: what a registration needs, without code. */
-export type Renewal = Omit<Registration, "ground"> & {
+export type Renewal = Omit<Registration, "ground" | "keyring"> & {
   readonly workspaceId: string;
   /** Other keys of the deployer, such as the one before a rotation. What they signed may be signed again. */
   readonly earlierKeys: readonly PublicKey[];

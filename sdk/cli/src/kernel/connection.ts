@@ -1,4 +1,5 @@
 import { type Client, createClient } from "@towpath/client";
+import { keyBytesOf } from "@towpath/contract";
 import { z } from "zod";
 import type { CliConfig } from "../config.ts";
 import { Failure, type Spoken } from "../failure.ts";
@@ -37,6 +38,8 @@ export interface Connection extends Spoken {
   /** Whether commands could use another control plane or profile here, so that they must say which one they use. */
   readonly isOneOfSeveral: boolean;
   readonly client: Client;
+  /** The keys of the workspace, if it is sealed: the first one seals. */
+  readonly workspaceKeys: readonly string[];
 }
 
 /**
@@ -52,6 +55,7 @@ interface Source {
   readonly from: { readonly url: string; readonly key: string };
   readonly profile: string | null;
   readonly workspaceId?: string | undefined;
+  readonly workspaceKeys?: readonly string[] | undefined;
 }
 
 const OF_PROFILES: readonly SourceKind[] = ["profile", "user", "other"];
@@ -111,8 +115,8 @@ function namedProfile(config: CliConfig, options: ConnectionOptions, user: UserC
 
 function ofProfile(kind: SourceKind, profile: Profile, { file }: UserConfig): Source {
   const from = profile.name === DEFAULT_PROFILE ? file : `the profile "${profile.name}" in ${file}`;
-  const { url, key, name, workspaceId } = profile;
-  return { kind, url, key, from: { url: from, key: from }, profile: name, workspaceId };
+  const { url, key, name, workspaceId, workspaceKeys } = profile;
+  return { kind, url, key, from: { url: from, key: from }, profile: name, workspaceId, workspaceKeys };
 }
 
 async function ofFolder(options: ConnectionOptions): Promise<Source[]> {
@@ -261,6 +265,24 @@ function isOneOfSeveral(sources: readonly Source[], inUse: { url: string; profil
   return others.length > 0;
 }
 
+/** The workspace keys: those of the environment, else of the profile. @throws Failure for a text that is none. */
+function keysOf(config: CliConfig, holder: Source): readonly string[] {
+  const isSet = config.workspaceKeys.length > 0;
+  const keys = isSet ? config.workspaceKeys : (holder.workspaceKeys ?? []);
+  try {
+    for (const key of keys) keyBytesOf(key);
+    return keys;
+  } catch (cause) {
+    const from = isSet ? "TOWPATH_WORKSPACE_KEY" : holder.from.key;
+    throw new Failure(`A workspace key from ${from} is not valid.`, {
+      exit: "configuration",
+      code: "bad-workspace-key",
+      next: ["a workspace key begins with twp_seal_; `towpath workspace new-key` creates one"],
+      cause,
+    });
+  }
+}
+
 /** Calls `before` ahead of each request that is not a read. */
 function beforeWrites(
   fetch: typeof globalThis.fetch,
@@ -297,6 +319,7 @@ export async function findConnection(config: CliConfig, options: ConnectionOptio
   if (holder?.key === undefined) throw noKey(place);
   const profile = holder.profile ?? place.profile;
   const fetch = beforeWrites(networkFetch(config.environment), () => options.beforeWrite?.(connection));
+  const workspaceKeys = keysOf(config, holder);
   const connection: Connection = {
     url,
     urlFrom: from,
@@ -307,7 +330,8 @@ export async function findConnection(config: CliConfig, options: ConnectionOptio
     workspaceId: profile === null ? undefined : sources.find((one) => one.profile === profile)?.workspaceId,
     isLocal: place.kind === "folder" && LOOPBACK.test(new URL(url).hostname),
     isOneOfSeveral: isOneOfSeveral(sources, { url, profile }),
-    client: createClient({ url, token: holder.key, fetch }),
+    client: createClient({ url, token: holder.key, fetch, sealing: { keys: workspaceKeys } }),
+    workspaceKeys,
     environment: config.environment,
   };
   return connection;

@@ -13,6 +13,8 @@ export interface Profile {
   readonly workspace: string | undefined;
   /** The workspace's id at the time of the login. A deploy signs for no other. Undefined: an older login. */
   readonly workspaceId?: string | undefined;
+  /** The keys of its workspace, if that is sealed. They are never sent. */
+  readonly workspaceKeys?: readonly string[] | undefined;
 }
 
 /** The user's own configuration file. */
@@ -33,6 +35,7 @@ const Stored = z.looseObject({
   key: z.string().optional(),
   workspace: z.string().optional(),
   workspaceId: z.string().optional(),
+  workspaceKeys: z.array(z.string()).optional(),
 });
 /** `url` and `key` at the top are the older form of the file, with one control plane. */
 const ConfigFile = z.looseObject({
@@ -90,6 +93,7 @@ function profilesIn({ url, key, profiles = {} }: z.output<typeof ConfigFile>): P
     key: one.key,
     workspace: one.workspace,
     workspaceId: one.workspaceId,
+    ...(one.workspaceKeys !== undefined && { workspaceKeys: one.workspaceKeys }),
   }));
   const isNamed = named.some(({ name }) => name === DEFAULT_PROFILE);
   if (url === undefined || isNamed) return named;

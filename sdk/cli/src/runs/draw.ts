@@ -120,6 +120,8 @@ export function artifactLines(artifact: Artifact, style: Style): string[] {
       return [`${title}  ${printable(body.text)} ${style.cyan(printable(body.url))}`];
     case "image":
       return [`${title}  ${style.dim(`${body.mediaType}, shown on the run's page in the dashboard`)}`];
+    case "sealed":
+      return [`${title}  ${style.dim("sealed")}`];
     case "progress":
       return [progressLine(artifact.title || key, body, style)];
   }

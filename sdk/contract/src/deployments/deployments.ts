@@ -9,6 +9,7 @@ import {
   PageQuery,
   StageQuery,
 } from "../kernel/names.ts";
+import { sealable } from "../sealing/fields.ts";
 import { CodePin, Entry, SignedSpec } from "./spec.ts";
 
 /** One registered version of a deployment. */
@@ -38,7 +39,7 @@ export const Deployment = z.object({
   name: DeploymentName.describe("With its stage: `churn@prod`, or `churn` without one."),
   pool: Name.describe("The pool where its runs wait: the first that its latest spec names."),
   latest: DeploymentVersion,
-  parameters: JsonObject.describe("JSON Schema of the parameters of the latest version."),
+  parameters: sealable("schema", JsonObject).describe("JSON Schema of the parameters of the latest version."),
   dueInput: z.boolean().describe("The flow computes the parameters of scheduled runs itself, on the worker."),
   createdAt: Instant,
 });

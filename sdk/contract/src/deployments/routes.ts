@@ -26,6 +26,7 @@ export const DEPLOYMENTS_ROUTES = {
     status: 201,
     problems: [
       "invalid-spec",
+      "plain-value",
       "version-conflict",
       "runs-below-floor",
       "pool-not-found",

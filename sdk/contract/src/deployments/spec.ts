@@ -16,6 +16,7 @@ import {
 import type { Fault } from "../kernel/problems.ts";
 import { Concurrency, LimitUses } from "../limits/limits.ts";
 import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
+import { sealable, sealableText } from "../sealing/fields.ts";
 import { CodePath, PythonCodecs, PythonEnvironment, PythonName } from "./python.ts";
 
 /** A cause on the wire. */
@@ -168,7 +169,9 @@ export const Spec = z.strictObject({
       "A hash of the code that the deployment may use. Only `towpath dev` sets it: a save that leaves it unchanged makes no version.",
     ),
   entry: Entry,
-  env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(32_768)).default({}),
+  env: z
+    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), sealableText("env", { max: 32_768 }))
+    .default({}),
   secrets: z
     .array(
       z.object({
@@ -192,7 +195,7 @@ export const Spec = z.strictObject({
     .describe(
       "The store of its runs' values, by a name from the worker's configuration. Null: the worker's default store.",
     ),
-  parameters: JsonObject.describe("JSON Schema 2020-12 of the parameters object."),
+  parameters: sealable("schema", JsonObject).describe("JSON Schema 2020-12 of the parameters object."),
   timeoutMs: DurationMs.nullable().default(null).describe("The time limit of one attempt."),
   runTimeoutMs: DurationMs.min(1_000)
     .nullable()

@@ -3,7 +3,7 @@ import { CauseName } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { CodeVersion, DeploymentName, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
-import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
+import { LOG_LEVELS, PlainBody } from "../logs/logs.ts";
 import { JobHandle } from "../runs/jobs/jobs.ts";
 import {
   FailedBy,
@@ -133,7 +133,7 @@ export const FlowRecord = z.discriminatedUnion("type", [
     key: z.string().min(1).max(200),
     title: z.string().max(200).default(""),
     task: TaskPath.nullable().default(null),
-    body: ArtifactBody,
+    body: PlainBody,
   }),
   z.object({
     seq: Seq,

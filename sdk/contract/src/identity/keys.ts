@@ -59,11 +59,25 @@ export type CreatedKey = z.infer<typeof CreatedKey>;
 /** Who is calling, and where. */
 export const Me = z.object({
   organization: z.object({ id: Id, name: z.string() }),
-  workspace: z.object({ id: Id, name: Name }),
+  workspace: z.object({
+    id: Id,
+    name: Name,
+    sealed: z.boolean().default(false).describe("Whether it refuses plain values in sealed fields."),
+  }),
   key: z.object({ id: Id, name: Name, role: RoleName }),
   server: z.object({ version: z.string(), now: Instant }),
 });
 export type Me = z.infer<typeof Me>;
+
+/** Turns the sealing of the workspace on or off. */
+export const SetSealing = z.strictObject({
+  sealed: z.boolean().describe("True: from now on the workspace refuses plain values in sealed fields."),
+});
+export type SetSealing = z.infer<typeof SetSealing>;
+
+/** Whether the workspace refuses plain values. */
+export const Sealing = z.object({ sealed: z.boolean() });
+export type Sealing = z.infer<typeof Sealing>;
 
 /** A link that signs a browser in once, within ten minutes. */
 export const SignInLink = z.object({ url: z.string(), expiresAt: Instant });

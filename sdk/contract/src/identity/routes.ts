@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Id, PageQuery, page } from "../kernel/names.ts";
 import { route } from "../kernel/routes.ts";
-import { BrowserSession, CreatedKey, CreateKey, Key, Me, SignInLink } from "./keys.ts";
+import { BrowserSession, CreatedKey, CreateKey, Key, Me, Sealing, SetSealing, SignInLink } from "./keys.ts";
 
 /** The routes of identity. */
 export const IDENTITY_ROUTES = {
@@ -16,6 +16,20 @@ export const IDENTITY_ROUTES = {
     answer: Me,
     status: 200,
     problems: [],
+  }),
+  setSealing: route({
+    method: "POST",
+    path: "/api/workspace/sealing",
+    summary:
+      "Turns the sealing of the workspace on or off. A sealed workspace refuses plain parameters, errors, log lines, answers and other content. Repeating it changes nothing.",
+    slice: "identity",
+    permission: "admin",
+    rate: "write",
+    repeatable: true,
+    body: SetSealing,
+    answer: Sealing,
+    status: 200,
+    problems: ["not-ready-to-seal"],
   }),
   createKey: route({
     method: "POST",

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hasMarks } from "../sealing/marked.ts";
 import { ProblemBody } from "./names.ts";
 import { PROBLEMS, type ProblemCode } from "./problems.ts";
 import { COMMON_PROBLEMS, type Route } from "./routes.ts";
@@ -32,6 +33,7 @@ export function problemsOf(route: Route): ProblemCode[] {
   const implied: ProblemCode[] = [];
   if (route.permission !== "public") implied.push("unauthenticated", "forbidden");
   if (route.body) implied.push("payload-too-large", "unsupported-media-type");
+  if (route.body && hasMarks(route.body)) implied.push("plain-value");
   if (route.rate === "write" && route.method === "POST") implied.push("quota-exceeded");
   return [...new Set<ProblemCode>([...route.problems, ...implied, ...COMMON_PROBLEMS])];
 }

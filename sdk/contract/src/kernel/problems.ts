@@ -86,6 +86,22 @@ export const PROBLEMS = {
     title: "The parameters do not match the deployment's schema",
     retryable: false,
   },
+  "plain-value": {
+    status: 422,
+    title: "The workspace is sealed and takes no plain values",
+    retryable: false,
+  },
+  "no-workspace-key": {
+    status: 403,
+    title: "The workspace is sealed, and the worker has no workspace key",
+    retryable: false,
+  },
+  "not-ready-to-seal": {
+    status: 409,
+    title: "The workspace still has plain values in use",
+    retryable: false,
+  },
+  "bad-seal": { status: 422, title: "A sealed value cannot be opened", retryable: false },
   "secret-in-call": {
     status: 422,
     title: "A secret must not leave its worker",

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { LIMITS } from "../kernel/limits.ts";
 import { Id, Instant, JsonValue } from "../kernel/names.ts";
 import { RunSummary, TaskRun } from "../runs/runs.ts";
+import { SealedJson, sealable, sealableText } from "../sealing/fields.ts";
 
 /** Levels of log lines, least first. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -18,7 +19,7 @@ export const LogLine = z.object({
   at: Instant.describe("The worker's clock. It is shown, but decides nothing."),
   level: LogLevel,
   stream: z.enum(LOG_STREAMS),
-  text: z.string().max(LIMITS.logLineBytes),
+  text: sealableText("log", { max: LIMITS.logLineBytes }),
   task: z.string().max(1024).optional().describe("The path of its task run."),
 });
 export type LogLine = z.infer<typeof LogLine>;
@@ -94,8 +95,11 @@ export const LogQuery = LogFilter.extend({
   task: OfTask,
 });
 
-/** An artifact's body, at most 32 KiB. Larger ones stay in the customer's store. */
-export const ArtifactBody = z.discriminatedUnion("kind", [
+/** An artifact's body that a worker has sealed. It holds a body of another kind. */
+export const SealedBody = SealedJson.extend({ kind: z.literal("sealed") });
+
+/** An artifact's body as a flow writes it, at most 32 KiB. Larger ones stay in the customer's store. */
+export const PlainBody = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("markdown"), text: z.string() }),
   z.object({
     kind: z.literal("table"),
@@ -115,15 +119,19 @@ export const ArtifactBody = z.discriminatedUnion("kind", [
   }),
   z.object({ kind: z.literal("link"), url: z.url({ protocol: /^https?$/ }), text: z.string().max(500) }),
 ]);
+export type PlainBody = z.infer<typeof PlainBody>;
+
+/** An artifact's body on the wire, plain or sealed. */
+export const ArtifactBody = z.discriminatedUnion("kind", [...PlainBody.options, SealedBody]);
 export type ArtifactBody = z.infer<typeof ArtifactBody>;
 
 /** An artifact. The latest body of a key is shown. */
 export const Artifact = z.object({
   attemptId: Id,
   key: z.string().min(1).max(200),
-  title: z.string().max(200),
+  title: sealableText("title", { max: 200 }),
   task: z.string().max(1024).nullable(),
-  body: ArtifactBody,
+  body: sealable("artifact", ArtifactBody),
   updatedAt: Instant,
 });
 export type Artifact = z.infer<typeof Artifact>;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { DeploymentName, Id, JsonObject } from "../kernel/names.ts";
+import { sealable } from "../sealing/fields.ts";
 
 /** Reruns a run that has ended. */
 export const RerunRun = z.strictObject({
@@ -14,7 +15,9 @@ export const RerunRun = z.strictObject({
     .boolean()
     .default(false)
     .describe("True: uses the version of the earlier run. False: uses the latest version."),
-  parameters: JsonObject.optional().describe("Replace the parameters of the earlier run."),
+  parameters: sealable("parameters", JsonObject)
+    .optional()
+    .describe("Replace the parameters of the earlier run."),
 });
 export type RerunRun = z.input<typeof RerunRun>;
 

@@ -19,6 +19,7 @@ import {
   Tags,
 } from "../kernel/names.ts";
 import { Troubles } from "../kernel/trouble.ts";
+import { sealable, sealableText } from "../sealing/fields.ts";
 import { ATTEMPT_STATES, type AttemptState, RUN_STATES, TASK_RUN_STATES } from "./states.ts";
 
 /** A run's state on the wire. */
@@ -120,7 +121,7 @@ const ExpireAfterMs = DurationMs.min(1_000);
 export const CreateRun = z.strictObject({
   id: Id.describe("A UUIDv7 that the caller chooses. A repeated request creates no second run."),
   deployment: DeploymentName,
-  parameters: JsonObject.default({}),
+  parameters: sealable("parameters", JsonObject.default({})),
   idempotencyKey: z.string().min(1).max(200).optional(),
   scheduledAt: Instant.optional().describe("The run starts at or after this time. Omitted: now."),
   priority: z
@@ -144,18 +145,20 @@ export type CreateRun = z.input<typeof CreateRun>;
 /** An error from the flow or the worker, redacted by the worker. */
 export const RunError = z.object({
   name: z.string().max(200).default("Error"),
-  message: z.string().max(LIMITS.messageChars),
-  stack: z.string().max(LIMITS.errorStackChars).optional(),
+  message: sealableText("error", { max: LIMITS.messageChars }),
+  stack: sealableText("stack", { max: LIMITS.errorStackChars }).optional(),
 });
 export type RunError = z.infer<typeof RunError>;
 
 /** A run's name, which the flow computes on the worker from the parameters. */
-export const RunName = z.string().min(1).max(200);
+export const RunName = sealableText("run-name", { min: 1, max: 200 });
 
 /** A run in lists. Lists never contain parameters. */
 export const RunSummary = z.object({
   id: Id,
-  name: z.string().nullable().describe("The name that the flow gives the run when it starts. Null: none."),
+  name: sealable("run-name", z.string())
+    .nullable()
+    .describe("The name that the flow gives the run when it starts. Null: none."),
   deployment: DeploymentName,
   version: z.int(),
   pool: Name,
@@ -224,7 +227,7 @@ export type Attempt = z.infer<typeof Attempt>;
 
 /** A run with all its data except task runs, logs and artifacts. */
 export const Run = RunSummary.extend({
-  parameters: JsonObject,
+  parameters: sealable("parameters", JsonObject),
   error: RunError.nullable(),
   result: Ref.nullable(),
   cancelRequestedAt: Instant.nullable(),
@@ -321,7 +324,7 @@ export const Kept = z.object({
 export const TaskTry = z.object({
   startedAt: Instant,
   endedAt: Instant.nullable(),
-  error: z.string().nullable().describe("The error message, or null if it did not fail."),
+  error: sealable("error", z.string()).nullable().describe("The error message, or null if it did not fail."),
 });
 export type TaskTry = z.infer<typeof TaskTry>;
 

@@ -12,6 +12,7 @@ import {
   Tags,
 } from "../kernel/names.ts";
 import { Troubles } from "../kernel/trouble.ts";
+import { sealable } from "../sealing/fields.ts";
 import { Timing } from "./timing.ts";
 
 /**
@@ -42,7 +43,7 @@ export const SCHEDULES_MAX = 64;
 export const ScheduleSettings = z.strictObject({
   name: Name,
   timing: Timing,
-  parameters: JsonObject.default({}),
+  parameters: sealable("parameters", JsonObject.default({})),
   catchUp: z.enum(CATCH_UP).default("latest"),
   catchUpWindowMs: DurationMs.max(CATCH_UP_WINDOW_MS_MAX).default(24 * 3600 * 1000),
   overlap: z.enum(OVERLAP).default("allow"),
@@ -161,7 +162,7 @@ export const CreateBackfill = z.strictObject({
       "`missing`: times without a run of the schedule or of a backfill. `missing-or-failed`: also times whose runs failed, crashed or were cancelled, unless a rerun completed. A deleted run counts as missing.",
     ),
   concurrency: z.int().min(1).max(1000).default(1).describe("The most runs of this backfill at once."),
-  parameters: JsonObject.optional().describe("Replace the schedule's parameters."),
+  parameters: sealable("parameters", JsonObject).optional().describe("Replace the schedule's parameters."),
   dryRun: z.boolean().default(false).describe("Only returns what it would do."),
 });
 /** A request for a backfill with its defaults filled in. */

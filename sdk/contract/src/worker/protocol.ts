@@ -22,6 +22,7 @@ import {
   Trigger,
 } from "../runs/runs.ts";
 import { AskedWait, WAIT_STATES } from "../runs/waits/waits.ts";
+import { sealable, sealableText } from "../sealing/fields.ts";
 
 /**
  * Versions of the worker protocol that this release speaks, oldest first. 2 lets a report ask for work: `Report.next`. 3 knows the
@@ -56,6 +57,11 @@ export const OpenSession = z.strictObject({
     .describe(
       "The secrets that have a value on it: names of its configuration, and variables `TOWPATH_SECRET_…`. Never a value.",
     ),
+  workspaceKeys: z
+    .array(z.string().regex(/^[0-9a-f]{16}$/))
+    .max(REPORTED_NAMES_MAX)
+    .optional()
+    .describe("The ids of its workspace keys, the sealing one first. Missing: it has none."),
   registries: z
     .array(z.string().max(64))
     .max(REPORTED_NAMES_MAX)
@@ -88,6 +94,7 @@ export const Session = z.object({
     "It changes when the database was restored. Then send again what was acknowledged in the last hour.",
   ),
   renewIntervalMs: DurationMs,
+  sealed: z.boolean().optional().describe("Whether the workspace refuses plain values."),
 });
 export type Session = z.infer<typeof Session>;
 
@@ -298,9 +305,9 @@ export const BulkRecord = z.discriminatedUnion("type", [
     type: z.literal("artifact"),
     at: Instant,
     key: z.string().min(1).max(200),
-    title: z.string().max(200),
+    title: sealableText("title", { max: 200 }),
     task: TaskPath.nullable(),
-    body: ArtifactBody,
+    body: sealable("artifact", ArtifactBody),
   }),
   z.object({
     seq: Seq,
@@ -390,7 +397,7 @@ export const Call = z.strictObject({
       kind: z.literal("start-run"),
       path: TaskPath,
       deployment: DeploymentName,
-      parameters: JsonObject,
+      parameters: sealable("parameters", JsonObject),
       onParentEnd: OnParentEnd,
     }),
     StartTask.extend({ path: TaskPath }),

@@ -32,7 +32,14 @@ export const WORKER_ROUTES = {
     body: OpenSession,
     answer: Session,
     status: 200,
-    problems: ["pool-not-found", "pool-type-mismatch", "protocol-unsupported", "forbidden", "quota-exceeded"],
+    problems: [
+      "pool-not-found",
+      "pool-type-mismatch",
+      "protocol-unsupported",
+      "forbidden",
+      "quota-exceeded",
+      "no-workspace-key",
+    ],
   }),
   closeSession: route({
     method: "POST",

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { type Fault, type Json, LIMITS, Problem } from "@towpath/contract";
+import { type Fault, isSealed, type Json, LIMITS, Problem, sealedBytes } from "@towpath/contract";
 import type { Deps, Tx } from "../kernel/index.ts";
 import { checkBounded } from "./bounded-check.ts";
 import type { PinnedVersion } from "./deployments.ts";
@@ -39,8 +39,14 @@ export async function parameterProblems(
 ): Promise<(Problem | null)[]> {
   const { workspaceId, tx, version } = args;
   const all = await asJson(args.all);
-  const problems = all.map(sizeProblem);
-  const isChecked = (_: unknown, index: number) => problems[index] === null;
+  const problems = all.map((text, index) =>
+    sizeProblem(
+      text,
+      isSealed(args.all[index]) ? sealedBytes(LIMITS.parametersBytes) : LIMITS.parametersBytes,
+    ),
+  );
+  // Sealed parameters cannot be read here. The sender has checked them, and the worker checks them again.
+  const isChecked = (_: unknown, index: number) => problems[index] === null && !isSealed(args.all[index]);
   const checked = await checkBounded(deps.database, {
     workspaceId,
     tx,
@@ -50,7 +56,10 @@ export async function parameterProblems(
     texts: all.filter(isChecked),
   });
   const answers = checked.values();
-  return problems.map((problem) => problem ?? refusal(version.name, answers.next().value ?? []));
+  return problems.map(
+    (problem, index) =>
+      problem ?? (isSealed(args.all[index]) ? null : refusal(version.name, answers.next().value ?? [])),
+  );
 }
 
 /** Serialises parameters. Many of them take a while, so other work gets a turn in between. */
@@ -63,13 +72,10 @@ async function asJson(all: readonly Parameters[]): Promise<string[]> {
   return texts;
 }
 
-function sizeProblem(text: string): Problem | null {
+function sizeProblem(text: string, limit: number): Problem | null {
   const sizeBytes = Buffer.byteLength(text);
-  if (sizeBytes <= LIMITS.parametersBytes) return null;
-  return new Problem(
-    "payload-too-large",
-    `The parameters are ${sizeBytes} bytes; the limit is ${LIMITS.parametersBytes}.`,
-  );
+  if (sizeBytes <= limit) return null;
+  return new Problem("payload-too-large", `The parameters are ${sizeBytes} bytes; the limit is ${limit}.`);
 }
 
 function refusal(deployment: string, answer: readonly Fault[] | Problem): Problem | null {

@@ -1,4 +1,4 @@
-import { type Fault, Problem, retryFaults, SPEC_TYP, Spec } from "@towpath/contract";
+import { type Fault, isSealed, Problem, retryFaults, SPEC_TYP, Spec } from "@towpath/contract";
 import { z } from "zod";
 import { faultsOf, textFault } from "../kernel/index.ts";
 import { schemaFaults } from "./schema-faults.ts";
@@ -42,7 +42,11 @@ function meaningFaults(spec: Spec, args: { workspaceId: string; nowMs: number })
     faults.push({ path: "expiresAt", message: "has passed, so no worker would run it" });
   if (new Set(spec.pools).size < spec.pools.length)
     faults.push({ path: "pools", message: "names a pool twice" });
-  return [...faults, ...retryFaults(spec.retry), ...schemaFaults(spec.parameters, "parameters")];
+  return [
+    ...faults,
+    ...retryFaults(spec.retry),
+    ...(isSealed(spec.parameters) ? [] : schemaFaults(spec.parameters, "parameters")),
+  ];
 }
 
 /**

@@ -1,5 +1,13 @@
-import { deploymentNameOf, Problem, type Spec, uuidv7 } from "@towpath/contract";
-import { type Deps, keepQuota, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
+import { deploymentNameOf, Problem, Spec, uuidv7 } from "@towpath/contract";
+import {
+  type Deps,
+  keepQuota,
+  plainFaults,
+  plainValueProblem,
+  type Scope,
+  type Tx,
+  writeChanges,
+} from "../kernel/index.ts";
 import { checkQueue, getPools } from "../pools/index.ts";
 import { readSpec } from "./read-spec.ts";
 import { IS_THERE, insertVersion, lockDeployment, selectSigned } from "./store.ts";
@@ -25,7 +33,7 @@ export interface Registered {
 /**
  * Adds the next version of a deployment from a signed spec, one at a time per deployment. The spec also has default limits and
  * schedules: the slices to the right apply those of a new version, in the same transaction.
- * @throws Problem `invalid-spec`, `pool-not-found`, `queue-not-found`, `version-conflict`.
+ * @throws Problem `invalid-spec`, `plain-value`, `pool-not-found`, `queue-not-found`, `version-conflict`.
  */
 export async function addVersion(
   tx: Tx,
@@ -34,6 +42,8 @@ export async function addVersion(
 ): Promise<Registered> {
   const { workspaceId } = scope;
   const { spec, keyId } = readSpec(jws, { workspaceId, nowMs: deps.clock.nowMs() });
+  const plain = scope.sealed ? plainFaults(Spec, spec, ["spec"]) : [];
+  if (plain.length > 0) throw plainValueProblem(plain);
   const name = deploymentNameOf(spec);
   const remote = Object.values(spec.remoteTasks).flatMap(({ pools }) => pools);
   const [first] = await getPools(tx, { workspaceId, names: [...spec.pools, ...remote], isUsed: true });

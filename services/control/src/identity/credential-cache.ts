@@ -1,6 +1,6 @@
 import { ANY_KEY, Cache, type Deps, type Turn } from "../kernel/index.ts";
 import { hashSecret } from "./secrets.ts";
-import { findSession, type KeyRow, type SessionRow } from "./store.ts";
+import { type FoundKey, findSession, type SessionRow } from "./store.ts";
 
 /** How long a key or session stays cached, milliseconds. A lost wake-up delays its end by at most this long. */
 export const KEY_CACHE_MS = 5_000;
@@ -11,8 +11,8 @@ export const CACHED_MAX = 10_000;
  * Makes the cache of keys. Each key is read again after five seconds, or at once when any process revokes it. The
  * cache holds the row, also of a revoked key; the secret is compared at every call.
  */
-export function keyCache(deps: Deps): Cache<KeyRow> {
-  const keys = new Cache<KeyRow>({ clock: deps.clock, forMs: KEY_CACHE_MS, most: CACHED_MAX });
+export function keyCache(deps: Deps): Cache<FoundKey> {
+  const keys = new Cache<FoundKey>({ clock: deps.clock, forMs: KEY_CACHE_MS, most: CACHED_MAX });
   deps.wakes.subscribe("key", ANY_KEY, (keyId) => keys.forget(keyId));
   return keys;
 }

@@ -15,7 +15,7 @@ import {
 } from "../kernel/index.ts";
 import { keyCache, sessionReader } from "./credential-cache.ts";
 import { isSecret, parseKey } from "./secrets.ts";
-import { findKey, type KeyRow, type SessionRow, touchKey } from "./store.ts";
+import { type FoundKey, findKey, type KeyRow, type SessionRow, touchKey } from "./store.ts";
 import { workerTokenCheck } from "./worker-token.ts";
 
 /** The longest time for which `last_used_at` may be out of date, milliseconds. */
@@ -35,7 +35,7 @@ async function noteUse(deps: Deps, key: KeyRow): Promise<void> {
 
 function scopeOf(args: {
   kind: "key" | "session";
-  key: Pick<KeyRow, "id" | "name" | "role" | "workspaceId">;
+  key: Pick<FoundKey, "id" | "name" | "role" | "workspaceId" | "sealed">;
   session?: { id: string; ageMs: number };
 }): Scope {
   const { key } = args;
@@ -49,12 +49,13 @@ function scopeOf(args: {
     },
     role: key.role,
     permissions: key.role === null ? [] : ROLES[key.role],
+    sealed: key.sealed,
   };
 }
 
 interface ByKey {
   readonly text: string;
-  readonly keys: Cache<KeyRow>;
+  readonly keys: Cache<FoundKey>;
   readonly turn: Turn;
 }
 

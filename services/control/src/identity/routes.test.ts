@@ -46,7 +46,7 @@ describe("keys", () => {
     const response = await app.request("/api/me", { headers: bearer(key.secret) });
     const me = Me.parse(await response.json());
     expect(me.key).toEqual({ id: key.id, name: "viewer", role: "viewer" });
-    expect(me.workspace).toEqual({ id: tenant.workspaceId, name: "test" });
+    expect(me.workspace).toEqual({ id: tenant.workspaceId, name: "test", sealed: false });
   });
 
   test("201: the secret is in the answer and nowhere else", async () => {

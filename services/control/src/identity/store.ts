@@ -1,5 +1,5 @@
 import type { Role } from "@towpath/contract";
-import { and, desc, eq, gt, isNull, lt, or, sql } from "#sql";
+import { and, desc, eq, getTableColumns, gt, isNotNull, isNull, lt, or, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx } from "../kernel/index.ts";
 import { accessKey, browserSession, organization, signInLink, workspace } from "./table.ts";
 
@@ -18,11 +18,20 @@ export async function insertKey(
   return inserted ?? null;
 }
 
+/** A key, and whether its workspace takes no plain values. */
+export interface FoundKey extends KeyRow {
+  readonly sealed: boolean;
+}
+
+/** Whether the workspace of a row takes no plain values. */
+const IS_SEALED = sql<boolean>`${workspace.sealedAt} is not null`;
+
 /** Finds a key by its id, in any workspace: the key determines the workspace. */
-export async function findKey(from: Queryable, keyId: string): Promise<KeyRow | null> {
+export async function findKey(from: Queryable, keyId: string): Promise<FoundKey | null> {
   const [row] = await from
-    .select()
+    .select({ ...getTableColumns(accessKey), sealed: IS_SEALED })
     .from(accessKey)
+    .innerJoin(workspace, eq(workspace.id, accessKey.workspaceId))
     .where(eq(accessKey.id, keyId))
     .prepare("find_key")
     .execute();
@@ -84,13 +93,34 @@ export async function describeWorkspace(from: Queryable, args: { workspaceId: st
   const [row] = await from
     .select({
       organization: { id: organization.id, name: organization.name },
-      workspace: { id: workspace.id, name: workspace.name },
+      workspace: { id: workspace.id, name: workspace.name, sealed: IS_SEALED },
       at: sql<string>`${now(args.clock)}::text`,
     })
     .from(workspace)
     .innerJoin(organization, eq(organization.id, workspace.organizationId))
     .where(eq(workspace.id, args.workspaceId));
   return row ?? null;
+}
+
+/**
+ * Sets whether a workspace takes plain values. The first time is kept.
+ * @returns whether that was a change.
+ */
+export async function updateSealed(
+  tx: Tx,
+  args: { workspaceId: string; sealed: boolean; clock: Clock },
+): Promise<boolean> {
+  const changed = await tx
+    .update(workspace)
+    .set({ sealedAt: args.sealed ? sql`${now(args.clock)}` : null })
+    .where(
+      and(
+        eq(workspace.id, args.workspaceId),
+        args.sealed ? isNull(workspace.sealedAt) : isNotNull(workspace.sealedAt),
+      ),
+    )
+    .returning({ id: workspace.id });
+  return changed.length > 0;
 }
 
 /** The workspace of this name in the organization of this name. */
@@ -189,6 +219,7 @@ export interface SessionRow {
   readonly workspaceId: string;
   readonly name: string;
   readonly role: Role | null;
+  readonly sealed: boolean;
 }
 
 /** The open sessions of a workspace, or of one key in it, newest first. */
@@ -270,10 +301,12 @@ export async function findSession(
       workspaceId: browserSession.workspaceId,
       name: accessKey.name,
       role: accessKey.role,
+      sealed: IS_SEALED,
       lastsMs: sql<number>`extract(epoch from ${browserSession.expiresAt} - ${now(args.clock)})::float8 * 1000`,
     })
     .from(browserSession)
     .innerJoin(accessKey, eq(accessKey.id, browserSession.keyId))
+    .innerJoin(workspace, eq(workspace.id, browserSession.workspaceId))
     .where(
       and(
         eq(browserSession.tokenHash, args.tokenHash),

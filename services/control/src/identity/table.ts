@@ -15,6 +15,8 @@ export const workspace = pgTable("workspace", {
   organizationId: uuid("organization_id").notNull(),
   name: text("name").notNull(),
   createdAt: instant("created_at").notNull().defaultNow(),
+  /** Since when it takes no plain values. */
+  sealedAt: instant("sealed_at"),
 });
 
 /** Keys of people, programs and workers. The table holds the SHA-256 of a secret, never the secret. */

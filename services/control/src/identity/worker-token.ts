@@ -100,7 +100,7 @@ function tokenReader(deps: Deps): (token: string) => Promise<WorkerClaims> {
 export function workerTokenCheck(
   deps: Deps,
 ): (token: string) => Promise<{ scope: WorkerScope; keyId: string }> {
-  const standing = new Cache<boolean>({
+  const standing = new Cache<{ readonly valid: boolean; readonly sealed: boolean }>({
     clock: deps.clock,
     forMs: REVOCATION_CACHE_MS,
     most: REVOCATION_CACHE_MAX,
@@ -109,14 +109,14 @@ export function workerTokenCheck(
   deps.wakes.subscribe("key", ANY_KEY, (keyId) => standing.forget(keyId));
   const find = async (keyId: string) => {
     const key = await findKey(deps.database.db, keyId);
-    return key !== null && key.revokedAt === null;
+    return { valid: key !== null && key.revokedAt === null, sealed: key?.sealed === true };
   };
   return async (token) => {
     const { keyId, incarnation, ...scope } = await readClaims(token);
     if (incarnation !== undefined && incarnation !== (await deps.incarnations.current()).id)
       throw expired("The database was restored or restarted.");
     const stands = standing.get(keyId) ?? (await standing.read(keyId, () => find(keyId)));
-    if (stands !== true) throw expired("The worker's key is revoked.");
-    return { scope, keyId };
+    if (stands?.valid !== true) throw expired("The worker's key is revoked.");
+    return { scope: { ...scope, sealed: stands.sealed }, keyId };
   };
 }

@@ -45,6 +45,8 @@ export {
   type Identify,
   loggableError,
   type Origins,
+  plainFaults,
+  plainValueProblem,
   probes,
   readOrigins,
   SESSION_COOKIES,
@@ -73,6 +75,7 @@ export {
   makePartition,
 } from "./partitions.ts";
 export { startPeriodicJobs } from "./periodic-jobs.ts";
+export { isPlain } from "./plain-parameters.ts";
 export { PostgresStartError } from "./postgres/errors.ts";
 export { type EmbeddedPostgres, findRunningPostgres, startEmbeddedPostgres } from "./postgres/start.ts";
 export { checkServerVersion } from "./postgres/version.ts";

@@ -15,6 +15,8 @@ export interface Scope {
   readonly actor: Actor;
   readonly role: Role | null;
   readonly permissions: readonly Permission[];
+  /** Whether the workspace takes no plain values in marked fields. @default false */
+  readonly sealed?: boolean;
 }
 
 /** The scope of a worker's call: one worker and one pool. */
@@ -26,6 +28,8 @@ export interface WorkerScope {
   readonly generation: number;
   /** The version of the protocol that its session speaks. @default 1 */
   readonly protocol?: number | undefined;
+  /** Whether the workspace takes no plain values in marked fields. @default false */
+  readonly sealed?: boolean;
 }
 
 /** The scope of the control plane's own actions in a workspace. Everything is allowed. */

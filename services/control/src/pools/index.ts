@@ -16,4 +16,10 @@ export { deleteWorkerRow, lockWorker } from "./remove-store.ts";
 export { poolsRoutes } from "./routes.ts";
 export { type Noted, noteWorkers, openSession } from "./session.ts";
 export { isAwaitingWorkers, readStartGate, type StartGate } from "./start-gate.ts";
-export { countWorkers, deleteIdleWorkers, hasWorkerWithSecrets, type SeenPoll } from "./store.ts";
+export {
+  countWorkers,
+  deleteIdleWorkers,
+  hasWorkerWithSecrets,
+  type SeenPoll,
+  selectKeyless,
+} from "./store.ts";

@@ -61,6 +61,15 @@ async function poolFor(deps: Deps, args: { scope: Scope; keyPool: string | null;
   return row;
 }
 
+/** @throws Problem `no-workspace-key` for a worker that could not seal what it reports. */
+function refuseWithoutKey({ scope, input }: { scope: Scope; input: OpenSession }): void {
+  if (!scope.sealed || (input.workspaceKeys ?? []).length > 0) return;
+  throw new Problem(
+    "no-workspace-key",
+    'Add "workspaceKeys" to the worker\'s configuration, such as [{"file": "/etc/towpath/workspace.key"}], and start it again.',
+  );
+}
+
 /** The most workers that are deleted at once to make room. */
 const IDLE_WORKERS_MAX = 10_000;
 
@@ -132,7 +141,7 @@ export class FullWorkspaces {
 
 /**
  * Exchanges a worker key for a session token, and records the worker. The token is for one pool and lasts ten minutes.
- * @throws Problem `forbidden`, `pool-not-found`, `pool-type-mismatch`, `protocol-unsupported`, `quota-exceeded`.
+ * @throws Problem `forbidden`, `pool-not-found`, `pool-type-mismatch`, `protocol-unsupported`, `quota-exceeded`, `no-workspace-key`.
  */
 export async function openSession(
   deps: Deps,
@@ -141,11 +150,12 @@ export async function openSession(
   const { scope, input } = args;
   const protocol = negotiate(input);
   const row = await poolFor(deps, args);
+  refuseWithoutKey(args);
   const { full = new FullWorkspaces() } = args;
   await full.refuse(deps, { workspaceId: scope.workspaceId, workerId: input.workerId });
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
   const { name, version, capacity, amounts = {}, stores = {}, workerId, process } = input;
-  const { secrets = null, registries = null, wall = null } = input;
+  const { secrets = null, registries = null, wall = null, workspaceKeys = null } = input;
   const generation = await inTransaction(deps, async (tx) => {
     await writeChanges(tx, [{ workspaceId: scope.workspaceId, kind: "worker", entityId: workerId }]);
     const noted = await upsertWorker(tx, {
@@ -159,6 +169,7 @@ export async function openSession(
       secrets,
       registries,
       wall,
+      workspaceKeys,
       protocol,
       process,
       keyPool: args.keyPool,
@@ -189,6 +200,7 @@ export async function openSession(
     poolId: row.id,
     incarnation,
     renewIntervalMs: deps.config.renewIntervalMs,
+    sealed: scope.sealed === true,
   };
 }
 

@@ -265,6 +265,26 @@ export async function hasWorkerWithSecrets(
   return row?.found ?? false;
 }
 
+/** The names of online workers without a workspace key, by name. They could not seal what they report. */
+export async function selectKeyless(
+  from: Queryable,
+  args: { workspaceId: string; limit: number; clock: Clock },
+): Promise<string[]> {
+  const rows = await from
+    .select({ name: worker.name })
+    .from(worker)
+    .where(
+      and(
+        eq(worker.workspaceId, args.workspaceId),
+        online(args.clock),
+        sql`jsonb_array_length(coalesce(${worker.workspaceKeys}, '[]')) = 0`,
+      ),
+    )
+    .orderBy(worker.name)
+    .limit(args.limit);
+  return rows.map(({ name }) => name);
+}
+
 /** What a worker reports when it opens a session. */
 export interface SeenWorker {
   readonly workspaceId: string;
@@ -277,6 +297,7 @@ export interface SeenWorker {
   readonly capacity: number;
   readonly amounts: Amounts;
   readonly stores: Record<string, StoreMark>;
+  readonly workspaceKeys: string[] | null;
   readonly secrets: string[] | null;
   readonly registries: string[] | null;
   readonly wall: Wall | null;
@@ -295,15 +316,16 @@ export async function upsertWorker(
 ): Promise<{ generation: number; isNew: boolean } | null> {
   const [row] = await to.execute<{ generation: string; isNew: boolean }>(sql`
     insert into worker as w (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, amounts, stores, secrets,
-      registries, wall, first_seen_at, last_seen_at, process, generation)
+      registries, wall, workspace_keys, first_seen_at, last_seen_at, process, generation)
     values (${args.workspaceId}, ${args.id}, ${args.poolId}, ${args.keyId}, ${args.name}, ${args.version}, ${args.protocol},
       ${args.capacity}, ${JSON.stringify(args.amounts)}::text::jsonb, ${JSON.stringify(args.stores)}::text::jsonb,
       ${args.secrets && JSON.stringify(args.secrets)}::text::jsonb, ${args.registries && JSON.stringify(args.registries)}::text::jsonb,
-      ${args.wall}, ${now(args.clock)}, ${now(args.clock)}, ${args.process}, 1)
+      ${args.wall}, ${args.workspaceKeys && JSON.stringify(args.workspaceKeys)}::text::jsonb, ${now(args.clock)}, ${now(args.clock)}, ${args.process}, 1)
     on conflict (workspace_id, id) do update set
       pool_id = excluded.pool_id, key_id = excluded.key_id, name = excluded.name, version = excluded.version,
       protocol = excluded.protocol, capacity = excluded.capacity, amounts = excluded.amounts,
-      stores = excluded.stores, secrets = excluded.secrets, registries = excluded.registries, wall = excluded.wall, draining = false,
+      stores = excluded.stores, secrets = excluded.secrets, registries = excluded.registries, wall = excluded.wall,
+      workspace_keys = excluded.workspace_keys, draining = false,
       gone_at = null, gone_by = null, stopped_at = null,
       last_seen_at = excluded.last_seen_at, process = excluded.process,
       generation = w.generation + case when w.process = excluded.process then 0 else 1 end,

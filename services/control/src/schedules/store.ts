@@ -1,5 +1,13 @@
 import { and, asc, desc, eq, gt, inArray, lt, or, type SQL, sql } from "#sql";
-import { type Clock, type Month, now, type Queryable, type Tx, type Which } from "../kernel/index.ts";
+import {
+  type Clock,
+  isPlain,
+  type Month,
+  now,
+  type Queryable,
+  type Tx,
+  type Which,
+} from "../kernel/index.ts";
 import { isRunKept } from "../runs/index.ts";
 import { schedule, scheduleInstant } from "./table.ts";
 
@@ -258,4 +266,20 @@ export async function forgetInstants(to: Queryable, args: { before: Month; limit
       where i.decided_at < ${new Date(args.before.startMs).toISOString()}::timestamptz and not ${isRunKept(run)}
       order by i.decided_at limit ${args.limit})) returning 1`);
   return gone.length;
+}
+
+/** Schedules with readable parameters, as `deployment/schedule`, by name. */
+export async function listPlainSchedules(
+  from: Queryable,
+  args: { workspaceId: string; limit: number },
+): Promise<string[]> {
+  const rows = await from
+    .select({ name: sql<string>`${schedule.deployment} || '/' || ${schedule.name}` })
+    .from(schedule)
+    .where(
+      and(eq(schedule.workspaceId, args.workspaceId), isPlain(sql`(${schedule.settings} -> 'parameters')`)),
+    )
+    .orderBy(schedule.deployment, schedule.name)
+    .limit(args.limit);
+  return rows.map(({ name }) => name);
 }

@@ -5,6 +5,8 @@ import { renew } from "./claim/renew.ts";
 import { getReceived } from "./received.ts";
 import { ReportQueue } from "./report/queue.ts";
 import type { LooseRecord } from "./report/records.ts";
+import { withoutPlain } from "./report/refuse-plain.ts";
+import { setSealing } from "./sealing.ts";
 
 /** The routes of workers, whose polls wait at these dispatchers. `createRun` is one of them: a waiting poll may get the new run at once. */
 export function routesOf(dispatchers: Dispatchers): SliceRoutes {
@@ -21,11 +23,13 @@ export function routesOf(dispatchers: Dispatchers): SliceRoutes {
     });
     register("renew", ({ deps, scope, body }) => renew(deps, scope, body));
     register("call", ({ deps, scope, body, signal }) => call(deps, scope, body, signal));
+    register("setSealing", ({ deps, scope, body }) => setSealing(deps, { scope, sealed: body.sealed }));
     register("report", async ({ deps, scope, body }) => {
-      const { attempts, next: poll } = body;
+      const { next: poll } = body;
+      const attempts = scope.sealed ? withoutPlain(body.attempts) : body.attempts;
       const ending = poll === undefined ? [] : attempts.filter(({ control }) => control.some(isEnd));
       const [answer, next] = await Promise.all([
-        reports.report(deps, scope, body),
+        reports.report(deps, scope, { attempts }),
         poll === undefined ? null : claimNext(deps, { worker: scope, next: poll, ending, dispatchers }),
       ]);
       const ended = answer.attempts.filter(

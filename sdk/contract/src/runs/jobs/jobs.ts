@@ -2,6 +2,7 @@ import { z } from "zod";
 import { SignedSpec } from "../../deployments/spec.ts";
 import { LIMITS } from "../../kernel/limits.ts";
 import { DeploymentName, DurationMs, Id, Instant, Name } from "../../kernel/names.ts";
+import { sealable, sealableText } from "../../sealing/fields.ts";
 import { Ref, RunError } from "../runs.ts";
 import { Answer } from "../waits/waits.ts";
 
@@ -21,8 +22,11 @@ export type JobOutcome = z.infer<typeof JobOutcome>;
 
 /** The body of a backend's callback, which it sends once. */
 export const CallBack = z.discriminatedUnion("outcome", [
-  z.strictObject({ outcome: z.literal("completed"), result: Answer.default(null) }),
-  z.strictObject({ outcome: z.literal("failed"), error: z.string().max(LIMITS.messageChars).default("") }),
+  z.strictObject({ outcome: z.literal("completed"), result: sealable("answer", Answer.default(null)) }),
+  z.strictObject({
+    outcome: z.literal("failed"),
+    error: sealableText("error", { max: LIMITS.messageChars }).default(""),
+  }),
 ]);
 export type CallBack = z.output<typeof CallBack>;
 
@@ -60,12 +64,12 @@ export type HeldJob = z.infer<typeof HeldJob>;
 export const JobChange = z.discriminatedUnion("type", [
   JobFence.extend({
     type: z.literal("polled"),
-    says: z.string().max(LIMITS.jobSaysChars),
+    says: sealableText("job", { max: LIMITS.jobSaysChars }),
     agoMs: DurationMs,
   }),
   JobFence.extend({
     type: z.literal("stumbled"),
-    detail: z.string().max(LIMITS.messageChars),
+    detail: sealableText("job", { max: LIMITS.messageChars }),
     agoMs: DurationMs,
   }),
   JobFence.extend({ type: z.literal("ended"), outcome: PolledOutcome }),

@@ -13,6 +13,7 @@ import {
   PageQuery,
   severalOf,
 } from "../../kernel/names.ts";
+import { isSealed, sealable, sealableText, sealedBytes } from "../../sealing/fields.ts";
 import { JobFacts } from "../jobs/facts.ts";
 import { RunStateName } from "../runs.ts";
 import type { Transition } from "../states.ts";
@@ -39,7 +40,8 @@ export const EVENTS_KEPT_MS: number = 24 * 3_600_000;
 const bytesOf = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)).length;
 
 function atMostBytes(max: number): [(value: unknown) => boolean, string] {
-  return [(value) => bytesOf(value) <= max, `at most ${max} bytes of JSON`];
+  const limitOf = (value: unknown) => (isSealed(value) ? sealedBytes(max) : max);
+  return [(value) => bytesOf(value) <= limitOf(value), `at most ${max} bytes of JSON`];
 }
 
 /** An answer, or an event's payload: at most 32 KiB. Larger data stays in the store; send its ref. */
@@ -70,15 +72,15 @@ export const AskedWait = z.discriminatedUnion("kind", [
     lookBackMs: DurationMs.max(EVENTS_KEPT_MS)
       .optional()
       .describe("Events up to this long ago count, too. Omitted: events since the run was created."),
-    schema: JsonObject.refine(...atMostBytes(LIMITS.waitSchemaBytes))
+    schema: sealable("question", JsonObject.refine(...atMostBytes(LIMITS.waitSchemaBytes)))
       .optional()
       .describe("JSON Schema 2020-12 of the payload. Events with another payload do not end the wait."),
     deadlineMs,
   }),
   z.object({
     kind: z.literal("input"),
-    title: z.string().min(1).max(200),
-    schema: JsonObject.refine(...atMostBytes(LIMITS.waitSchemaBytes)).describe(
+    title: sealableText("title", { min: 1, max: 200 }),
+    schema: sealable("question", JsonObject.refine(...atMostBytes(LIMITS.waitSchemaBytes))).describe(
       "JSON Schema 2020-12 of the answer, for forms and for the check of answers.",
     ),
     who: AnswerRole.default("operator"),
@@ -109,15 +111,15 @@ export const Wait = z.object({
   path: z.string(),
   kind: z.enum(AWAITED),
   state: z.enum(WAIT_STATES),
-  title: z.string().nullable().describe("Of a question."),
-  schema: JsonObject.nullable().describe("Of a question: JSON Schema of its answer."),
+  title: sealable("title", z.string()).nullable().describe("Of a question."),
+  schema: sealable("question", JsonObject).nullable().describe("Of a question: JSON Schema of its answer."),
   who: AnswerRole.nullable().describe("Of a question: the least role that may answer."),
   event: z.object({ name: z.string(), key: z.string().nullable() }).nullable(),
   childRunId: Id.nullable(),
   job: JobFacts.nullable().describe("Of an external job: its state."),
   satisfyAt: Instant.nullable().describe("When time alone ends it."),
   deadlineAt: Instant.nullable(),
-  answer: JsonValue.describe("The answer, or the event's payload; else null."),
+  answer: sealable("answer", JsonValue).describe("The answer, or the event's payload; else null."),
   answeredBy: z.string().nullable(),
   createdAt: Instant,
   settledAt: Instant.nullable(),
@@ -128,7 +130,10 @@ export type Wait = z.infer<typeof Wait>;
 export const ListedWait = Wait.omit({ answer: true }).extend({
   deployment: DeploymentName,
   run: z
-    .object({ name: z.string().nullable().describe("The run's name from the flow."), state: RunStateName })
+    .object({
+      name: sealable("run-name", z.string()).nullable().describe("The run's name from the flow."),
+      state: RunStateName,
+    })
     .nullable()
     .describe("Null: the run was deleted by retention. Its waits follow soon."),
 });
@@ -162,14 +167,14 @@ export const RunWaitQuery = PageQuery.extend({
 });
 
 /** Answers a question. */
-export const AnswerWait = z.strictObject({ answer: Answer });
+export const AnswerWait = z.strictObject({ answer: sealable("answer", Answer) });
 
 /** An event, for runs that wait for it now or start to wait within a day. */
 export const SendEvent = z.strictObject({
   id: Id.describe("A UUIDv7 that the sender chooses. A repeated request sends no second event."),
   name: EventName,
   key: EventKey.optional(),
-  payload: Answer.default(null),
+  payload: sealable("event", Answer.default(null)),
 });
 export type SendEvent = z.input<typeof SendEvent>;
 

@@ -14,6 +14,7 @@ import { readAddress, readInput } from "./input.ts";
 import { bytesOf, type LargeBodies, openLargeBodies, readMsOf } from "./large-bodies.ts";
 import { cutConnection } from "./node-request.ts";
 import { PROBES } from "./probes.ts";
+import { refusePlainValues } from "./refuse-plain.ts";
 import { asEvents, asText, gatherHandlers, type LooseHandler, type Registered, routeOf } from "./registry.ts";
 import { streamAnswer } from "./stream.ts";
 
@@ -160,7 +161,9 @@ async function answerTo({ deps, shutdown }: AppParts, args: AdmittedRequest): Pr
   const { c, route, handler, checkAddress, admitted, ask, readMs } = args;
   const address = readAddress(c, route);
   await checkAddress?.({ deps, ...address });
-  const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route, { ...address, readMs })) };
+  const input = await readInput(c, route, { ...address, readMs });
+  if (admitted.scope?.sealed) refusePlainValues(route, input.body);
+  const request = { deps, scope: admitted.scope, c, ...input };
   const left = () => AbortSignal.any([c.req.raw.signal, shutdown]);
   const handle = handlerFor(handler, admitted);
   if (route.stream) {

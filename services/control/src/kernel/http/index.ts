@@ -7,3 +7,4 @@ export { faultsOf } from "./input.ts";
 export { CONTAINERS_MAX, textFault } from "./json-text.ts";
 export { headerOf } from "./node-request.ts";
 export { probes } from "./probes.ts";
+export { plainFaults, plainValueProblem } from "./refuse-plain.ts";

@@ -1,8 +1,16 @@
-import { BulkRecord, LIMITS, type LogLine, type ProblemCode, type Rejection } from "@towpath/contract";
+import {
+  BulkRecord,
+  isSealed,
+  LIMITS,
+  type LogLine,
+  type ProblemCode,
+  type Rejection,
+  sealedBytes,
+} from "@towpath/contract";
 import { cleanInstant, cleanJson } from "../../kernel/index.ts";
 import type { NewArtifact, NewChunk } from "../../logs/index.ts";
 import type { AttemptRow } from "../../runs/table.ts";
-import { type LooseRecord, nextInSequence, readRecord, rejection } from "./records.ts";
+import { codeOf, type LooseRecord, nextInSequence, readRecord, rejection } from "./records.ts";
 
 /** The highest number of a line that a cursor can name. */
 const LINE_MAX = 999_999_999_999;
@@ -111,7 +119,7 @@ interface Target {
 /** @returns the fault of the record, or null if it was taken. */
 function take(loose: LooseRecord, into: Target): Fault | null {
   const { record, fault } = readRecord(BulkRecord, loose);
-  if (record === null) return malformed(fault);
+  if (record === null) return { code: codeOf(loose), detail: fault };
   if (record.type === "artifact") return takeArtifact(record, into);
   const { firstLine } = record;
   const isGap = record.type === "gap";
@@ -128,8 +136,8 @@ function takeArtifact(
 ): Fault | null {
   const clean = cleanJson(record);
   const sizeBytes = Buffer.byteLength(JSON.stringify(clean.body));
-  if (sizeBytes > LIMITS.artifactBytes)
-    return malformed(`body: ${sizeBytes} bytes; the limit is ${LIMITS.artifactBytes}`);
+  const limit = isSealed(clean.body) ? sealedBytes(LIMITS.artifactBytes) : LIMITS.artifactBytes;
+  if (sizeBytes > limit) return malformed(`body: ${sizeBytes} bytes; the limit is ${limit}`);
   if (!shown.has(clean.key) && shown.size >= LIMITS.artifactKeys)
     return {
       code: "too-many-artifacts",
@@ -140,10 +148,16 @@ function takeArtifact(
   return null;
 }
 
+/** Why lines are missing. */
+const GONE = {
+  "bad-request": "the record was malformed",
+  "plain-value": "the worker sent them in plain text, and the workspace is sealed",
+} as const;
+
 /** A gap replaces the lines of a rejected record, if it says their numbers. */
 function leaveGap(loose: LooseRecord, stretch: LineStretch): void {
   const { firstLine, lines } = loose;
   const counted = typeof firstLine === "number" && Number.isSafeInteger(firstLine) && firstLine >= 0;
   if (!counted || !Array.isArray(lines) || lines.length === 0) return;
-  stretch.add({ firstLine, count: lines.length, lines: null, reason: "the record was malformed" });
+  stretch.add({ firstLine, count: lines.length, lines: null, reason: GONE[codeOf(loose)] });
 }

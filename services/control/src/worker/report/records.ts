@@ -3,6 +3,9 @@ import type { z } from "zod";
 import { cleanJson } from "../../kernel/index.ts";
 import type { ReportedRecord } from "../../runs/index.ts";
 
+/** The type of a record whose plain values a sealed workspace refuses. No schema has it, so it is rejected alone. */
+export const PLAIN_TYPE = "plain-value";
+
 /** A record that is not parsed yet: an object with a sequence. */
 export interface LooseRecord {
   readonly seq: number;
@@ -14,6 +17,11 @@ const DETAIL_MAX_CHARS = 1_000;
 
 /** The most faults in one reason. */
 const FAULTS_MAX = 5;
+
+/** The problem of a record that cannot be read. */
+export function codeOf({ type }: LooseRecord): "plain-value" | "bad-request" {
+  return type === PLAIN_TYPE ? "plain-value" : "bad-request";
+}
 
 /** The next records of a lane, without acknowledged ones, up to the first hole in the sequence. */
 export function nextInSequence<Item extends { readonly seq: number }>(
@@ -39,6 +47,8 @@ export function readRecord<Schema extends z.ZodType>(
   schema: Schema,
   loose: LooseRecord,
 ): { record: z.output<Schema>; fault: "" } | { record: null; fault: string } {
+  if (loose.type === PLAIN_TYPE && typeof loose.plain === "string")
+    return { record: null, fault: loose.plain };
   try {
     const parsed = schema.safeParse(loose);
     if (parsed.success) return { record: parsed.data, fault: "" };
@@ -91,7 +101,7 @@ export function readControl(
     const { record, fault } = readRecord(ControlRecord, one);
     if (record?.type === "ended") records.push({ ...cleanJson(record), lateMs: lateMsOf(record, sentAt) });
     else if (record !== null) records.push(cleanJson(record));
-    else rejected.push(rejection({ lane: "control", seq: one.seq, code: "bad-request", detail: fault }));
+    else rejected.push(rejection({ lane: "control", seq: one.seq, code: codeOf(one), detail: fault }));
   }
   return { records, acked: next.at(-1)?.seq ?? acked, rejected };
 }

@@ -1,0 +1,166 @@
+import { z } from "zod";
+import { isSealed, SEALED_MARK, type SealedField, saysNothing } from "./fields.ts";
+
+type Schema = { readonly [key: string]: unknown };
+
+/** A value in a marked field. */
+export interface MarkedValue {
+  readonly field: SealedField;
+  /** Keys and indexes from the root. */
+  readonly path: readonly (string | number)[];
+  readonly value: unknown;
+  /** Whether the field takes texts or any JSON. */
+  readonly form: "text" | "json";
+}
+
+const schemas = { input: new WeakMap<z.ZodType, Schema>(), output: new WeakMap<z.ZodType, Schema>() };
+
+function jsonSchemaOf(type: z.ZodType, io: "input" | "output"): Schema {
+  const known = schemas[io].get(type);
+  if (known !== undefined) return known;
+  const made = pruned(z.toJSONSchema(type, { io, unrepresentable: "any" })) ?? {};
+  schemas[io].set(type, made);
+  return made;
+}
+
+const isSchema = (value: unknown): value is Schema =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const UNIONS = ["anyOf", "oneOf", "allOf"] as const;
+
+/** A schema with only what leads to a mark, and the constants that choose a branch. Null: there is no mark in it. */
+function pruned(schema: unknown): Schema | null {
+  if (!isSchema(schema)) return null;
+  if (schema[SEALED_MARK] !== undefined) return { [SEALED_MARK]: schema[SEALED_MARK], type: schema.type };
+  const kept: Record<string, unknown> = {};
+  for (const union of UNIONS) {
+    const branches = schema[union];
+    if (!Array.isArray(branches)) continue;
+    const found = branches.flatMap((branch) => pruned(branch) ?? []);
+    if (found.length > 0) kept[union] = found;
+  }
+  for (const part of ["items", "additionalProperties"] as const) {
+    const found = pruned(schema[part]);
+    if (found !== null) kept[part] = found;
+  }
+  if (isSchema(schema.properties)) {
+    const entries = Object.entries(schema.properties).map(([name, one]) => [name, pruned(one), one] as const);
+    if (entries.some(([, found]) => found !== null))
+      kept.properties = Object.fromEntries(
+        entries.flatMap(([name, found, one]) =>
+          found !== null
+            ? [[name, found]]
+            : isSchema(one) && "const" in one
+              ? [[name, { const: one.const }]]
+              : [],
+        ),
+      );
+  }
+  return Object.keys(kept).length === 0 ? null : kept;
+}
+
+/** Whether the constants of a branch do not contradict a value. */
+function mayBe(schema: Schema, value: unknown): boolean {
+  if (!isSchema(schema.properties) || !isSchema(value)) return true;
+  return Object.entries(schema.properties).every(
+    ([name, one]) => !isSchema(one) || !("const" in one) || value[name] === one.const,
+  );
+}
+
+function collect(schema: Schema, value: unknown, path: (string | number)[], found: MarkedValue[]): void {
+  if (value === undefined) return;
+  const field = schema[SEALED_MARK];
+  if (typeof field === "string") {
+    const form = schema.type === "string" ? "text" : "json";
+    // The marks are made by `sealable` alone.
+    found.push({ field: field as SealedField, path, value, form });
+    return;
+  }
+  for (const union of UNIONS) {
+    const branches = schema[union];
+    if (!Array.isArray(branches)) continue;
+    for (const branch of branches)
+      if (isSchema(branch) && mayBe(branch, value)) collect(branch, value, path, found);
+  }
+  if (Array.isArray(value) && isSchema(schema.items))
+    for (const [index, one] of value.entries()) collect(schema.items, one, [...path, index], found);
+  if (!isSchema(value)) return;
+  const { properties } = schema;
+  const known = isSchema(properties) ? properties : {};
+  for (const [name, one] of Object.entries(value)) {
+    const inner = Object.hasOwn(known, name) ? known[name] : schema.additionalProperties;
+    if (isSchema(inner)) collect(inner, one, [...path, name], found);
+  }
+}
+
+/** All values in marked fields, each once, in the order of the value. */
+export function markedValues(
+  type: z.ZodType,
+  value: unknown,
+  io: "input" | "output" = "input",
+): MarkedValue[] {
+  const schema = jsonSchemaOf(type, io);
+  if (Object.keys(schema).length === 0) return [];
+  const found: MarkedValue[] = [];
+  collect(schema, value, [], found);
+  const seen = new Set<string>();
+  return found.filter(({ path }) => {
+    const key = JSON.stringify(path);
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}
+
+/** Whether a schema has any marked field. */
+export function hasMarks(type: z.ZodType, io: "input" | "output" = "input"): boolean {
+  return Object.keys(jsonSchemaOf(type, io)).length > 0;
+}
+
+/** The values that a sealed workspace refuses: not empty and not sealed. */
+export function plainValues(type: z.ZodType, value: unknown): MarkedValue[] {
+  return markedValues(type, value).filter((one) => !isSealed(one.value) && !saysNothing(one.value));
+}
+
+/** A copy of a JSON value with some of its parts replaced. */
+export function withReplaced<Value>(
+  value: Value,
+  replacements: readonly { readonly path: MarkedValue["path"]; readonly value: unknown }[],
+): Value {
+  if (replacements.length === 0) return value;
+  const root = { value: structuredClone(value) };
+  for (const { path, value: part } of replacements) {
+    const keys = ["value", ...path];
+    const last = keys.pop();
+    const holder = keys.reduce<unknown>((whole, key) => Reflect.get(Object(whole), key), root);
+    if (last !== undefined) Reflect.set(Object(holder), last, part);
+  }
+  return root.value;
+}
+
+/** A path as faults name it: `lines.0.text`. */
+export function pathText(path: MarkedValue["path"]): string {
+  return path.map(String).join(".");
+}
+
+function collectFields(schema: Schema, path: string, found: Map<string, SealedField>): void {
+  const field = schema[SEALED_MARK];
+  // The marks are made by `sealable` alone.
+  if (typeof field === "string") found.set(path, field as SealedField);
+  for (const union of UNIONS) {
+    const branches = schema[union];
+    if (Array.isArray(branches))
+      for (const branch of branches) if (isSchema(branch)) collectFields(branch, path, found);
+  }
+  if (isSchema(schema.items)) collectFields(schema.items, `${path}[]`, found);
+  const properties = isSchema(schema.properties) ? Object.entries(schema.properties) : [];
+  for (const [name, one] of properties)
+    if (isSchema(one)) collectFields(one, path === "" ? name : `${path}.${name}`, found);
+}
+
+/** The marked fields of a schema by dotted path, as `fieldsOf` names them. */
+export function sealedFieldsOf(type: z.ZodType): Map<string, SealedField> {
+  const found = new Map<string, SealedField>();
+  collectFields(jsonSchemaOf(type, "input"), "", found);
+  return found;
+}

@@ -1,0 +1,13 @@
+import { sql } from "#sql";
+import { isPlain, type Queryable } from "../../kernel/index.ts";
+
+/** Runs that have not ended and have readable parameters, oldest first. The live table is small. */
+export async function listPlainRuns(
+  from: Queryable,
+  args: { workspaceId: string; limit: number },
+): Promise<string[]> {
+  const rows = await from.execute<{ id: string }>(sql`
+    select id from run where workspace_id = ${args.workspaceId} and ended_at is null and ${isPlain(sql`parameters`)}
+    order by id limit ${args.limit}`);
+  return rows.map(({ id }) => id);
+}

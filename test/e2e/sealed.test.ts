@@ -1,0 +1,104 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Client, createClient } from "@towpath/client";
+import { newWorkspaceKey, uuidv7 } from "@towpath/contract";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Stack, startStack } from "../harness/index.ts";
+import { addEnvironment } from "../python/interpreters.ts";
+import { inEachLanguage, type Language } from "./languages.fixture.ts";
+import { findInDatabase, LEAKING } from "./sealed.fixture.ts";
+
+const KEY = newWorkspaceKey();
+const CANARY = "canary";
+let stack: Stack;
+/** A client with the key. The stack's own has none. */
+let client: Client;
+
+const withKey = { env: { TOWPATH_WORKSPACE_KEY: KEY } };
+
+beforeAll(async () => {
+  stack = await startStack();
+  await writeFile(join(stack.folder, "workspace.key"), `${KEY}\n`);
+  const token = (await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim();
+  client = createClient({ url: stack.url, token, sealing: { keys: [KEY] } });
+  await stack.startWorker({ settings: { workspaceKeys: [{ file: join(stack.folder, "workspace.key") }] } });
+  const sealed = await stack.towpath(["workspace", "seal", "--yes"], withKey);
+  expect(sealed.code, sealed.output).toBe(0);
+});
+afterAll(() => stack?.[Symbol.asyncDispose]());
+
+async function deploySealed(language: Language): Promise<string> {
+  const registry = JSON.stringify(join(stack.folder, "registry"));
+  const files = Object.entries(LEAKING[language]).map(([path, text]) => [
+    path,
+    text.replace("REGISTRY", registry),
+  ]);
+  const home = await stack.project(Object.fromEntries(files));
+  if (language === "python") await addEnvironment(home);
+  const refused = await stack.towpath(["deploy", "--project", home, "--stage", language]);
+  expect(refused.code).not.toBe(0);
+  expect(refused.output).toContain("spec.");
+  expect(refused.output).toContain("must be sealed");
+  const deployed = await stack.towpath(["deploy", "--project", home, "--stage", language], withKey);
+  expect(deployed.code, deployed.output).toBe(0);
+  const again = await stack.towpath(["deploy", "--project", home, "--stage", language], withKey);
+  expect(again.output).toContain("unchanged");
+  return home;
+}
+
+async function createRun(deployment: string, parameters: { marker: string }): Promise<string> {
+  const id = uuidv7(Date.now());
+  await client.createRun({ body: { id, deployment, parameters } });
+  return id;
+}
+
+async function logOf(from: Client, runId: string): Promise<string[]> {
+  const { entries } = await from.getLogs({ params: { runId }, query: {} });
+  return entries.flatMap((one) => (one.kind === "line" ? [one.text] : []));
+}
+
+inEachLanguage((language) => {
+  beforeAll(() => deploySealed(language));
+
+  test("what a run gets and reports is readable with the key, and in no table", async () => {
+    const marker = `canary-${language}-1c7e`;
+    const plain = stack.client.createRun({
+      body: { id: uuidv7(Date.now()), deployment: `leaky@${language}`, parameters: { marker } },
+    });
+    await expect(plain).rejects.toMatchObject({ code: "plain-value", faults: [{ path: "parameters" }] });
+    const wrong = createRun(`leaky@${language}`, { marker: "other" });
+    if (language === "typescript") await expect(wrong).rejects.toMatchObject({ code: "invalid-parameters" });
+
+    const runId = await createRun(`leaky@${language}`, { marker });
+    expect(await stack.waitForRun(runId)).toMatchObject({ state: "failed", cause: "error" });
+    const run = await client.getRun({ params: { runId } });
+    expect(run).toMatchObject({
+      name: `named ${marker}`,
+      parameters: { marker },
+      error: { message: `thrown ${marker}`, stack: expect.stringContaining("leaky") },
+    });
+    const lines = await logOf(client, runId);
+    expect(lines).toContain(`logged ${marker}`);
+    expect(lines).toContain(`printed ${marker} canary-in-env-93ad`);
+    const { items: artifacts } = await client.listArtifacts({ params: { runId } });
+    expect(artifacts).toMatchObject([
+      { title: `titled ${marker}`, body: { kind: "markdown", text: `shown ${marker}` } },
+    ]);
+    const { items: tasks } = await client.listTaskRuns({ params: { runId }, query: {} });
+    expect(tasks).toMatchObject([{ name: "fail", tries: 2, error: { message: `told-by-a-task ${marker}` } }]);
+
+    const seen = JSON.stringify([
+      await stack.client.getRun({ params: { runId } }),
+      await logOf(stack.client, runId),
+      await stack.client.listArtifacts({ params: { runId } }),
+      await stack.client.listTaskRuns({ params: { runId }, query: {} }),
+    ]);
+    expect(seen).not.toContain(CANARY);
+    const shown = await stack.towpath(["runs", "show", runId], withKey);
+    expect(shown.output).toContain(marker);
+    const unshown = await stack.towpath(["runs", "show", runId]);
+    expect(unshown.output).not.toContain(marker);
+    expect(unshown.output).toContain("TOWPATH_WORKSPACE_KEY");
+    expect(await findInDatabase(stack.databaseUrl, [CANARY])).toEqual([]);
+  });
+});

@@ -1,0 +1,11 @@
+export {
+  type AnswerOpener,
+  NoWorkspaceKey,
+  openCalled,
+  openCheckpoints,
+  openParameters,
+  openSpec,
+} from "./incoming.ts";
+export { WorkerKeyring } from "./keyring.ts";
+export { type RunSeal, type SealedRun, sealCall, sealJobChange, sealOf } from "./outgoing.ts";
+export { readKeyring } from "./read-keyring.ts";
