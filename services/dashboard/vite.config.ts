@@ -6,6 +6,9 @@ import { defineConfig, type Plugin } from "vite";
 /** Descriptions of fields and summaries of routes are for the reference documentation. Browsers do not need them. */
 const DESCRIPTIONS = /\s*\.describe\(\s*(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`$]*`),?\s*\)/g;
 
+/** The problems of a route are for the server and the reference: a client learns them from answers. */
+const PROBLEMS = /\bproblems:\s*\[[^\]]*\]/g;
+
 const SUMMARIES = /\bsummary:\s*"(?:[^"\\\n]|\\.)*"/g;
 
 const withoutDescriptions: Plugin = {
@@ -14,7 +17,13 @@ const withoutDescriptions: Plugin = {
   enforce: "pre",
   transform: (code, id) =>
     id.includes("/sdk/contract/src/")
-      ? { code: code.replace(DESCRIPTIONS, "").replace(SUMMARIES, 'summary: ""'), map: null }
+      ? {
+          code: code
+            .replace(DESCRIPTIONS, "")
+            .replace(SUMMARIES, 'summary: ""')
+            .replace(PROBLEMS, "problems: []"),
+          map: null,
+        }
       : null,
 };
 
@@ -41,9 +50,16 @@ const UNUSED: Readonly<Record<string, string>> = {
   ]),
 };
 
+/** What makes JSON Schemas of each type. Every type names its own, so all of them would be loaded. */
+const PROCESSORS = "/zod/v4/core/json-schema-processors.js";
+
 const withoutUnused: Plugin = {
   name: "towpath:without-unused",
-  load: (id) => Object.entries(UNUSED).find(([path]) => id.endsWith(path))?.[1],
+  load: (id) => {
+    if (!id.endsWith(PROCESSORS)) return Object.entries(UNUSED).find(([path]) => id.endsWith(path))?.[1];
+    const exported = readFileSync(id, "utf8").matchAll(/^export (?:const|function) (\w+)/gm);
+    return stubOf([...exported].flatMap(([, name]) => name ?? []));
+  },
 };
 
 /**

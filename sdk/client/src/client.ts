@@ -1,7 +1,7 @@
 import { type AnswerOf, ROUTES, type Route, type RouteName, type ROUTES as Routes } from "@towpath/contract";
 import type { LooseInput } from "./loose-input.ts";
 import { type CallOptions, callRoute, type InputOf, type Target } from "./request.ts";
-import { createSealer, type SealingOptions } from "./sealing/sealer.ts";
+import { type SealingOptions, sealerOf } from "./sealing/when-needed.ts";
 import { type StreamOptions, streamRoute } from "./stream.ts";
 
 type Table = typeof Routes;
@@ -51,7 +51,7 @@ export function createClient(options: ClientOptions): Client {
       ? plain
       : {
           ...plain,
-          sealer: createSealer(sealing, (name, input) =>
+          sealer: sealerOf(sealing, (name, input) =>
             callRoute(plain, { route: ROUTES[name], input, options: {} }),
           ),
         };

@@ -3,6 +3,7 @@ import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { Ellipsis, LucideProvider, Monitor, Moon, Search, Sun } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import { useMe } from "./identity/me.ts";
+import { SealedBadge } from "./identity/sealed-badge.tsx";
 import { SignIn } from "./identity/sign-in.tsx";
 import { useKeys } from "./kernel/keyboard.ts";
 import { useConnection } from "./kernel/live/live.ts";
@@ -132,6 +133,7 @@ export function Layout() {
           <main className="min-w-0 flex-1 px-4 pt-4 pb-20 md:px-6 md:pt-5 md:pb-10">
             <StaleBadge />
             <NewerBadge />
+            <SealedBadge />
             <Screen />
           </main>
           <PhoneTabs onMore={() => setOpen("palette")} />

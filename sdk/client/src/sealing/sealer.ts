@@ -23,35 +23,14 @@ import {
 import type { LooseInput } from "../loose-input.ts";
 import { placeInAnswer } from "./answer.ts";
 import { placeInRequest } from "./request.ts";
-
-/** The keys of a sealed workspace. With them the client seals what it sends and opens what it gets. */
-export interface SealingOptions {
-  /** Texts of workspace keys: the first one seals, all of them open. Empty: sealed values are shown as such. */
-  readonly keys: readonly string[];
-  /** The workspace's id. @default asked from the control plane, once */
-  readonly workspace?: string;
-}
-
-/** Calls a route without sealing. */
-export type PlainCall = (name: RouteName, input: LooseInput) => Promise<unknown>;
-
-/** Seals requests and opens answers. */
-export interface Sealer {
-  request(route: Route, input: LooseInput): Promise<LooseInput>;
-  answer<Value>(route: Route, args: { input: LooseInput; value: Value }): Promise<Value>;
-}
+import { type PlainCall, type Sealer, type SealingOptions, sealedNotice } from "./when-needed.ts";
 
 const NAMES = new Map<Route, RouteName>(
   (Object.keys(ROUTES) as RouteName[]).map((name) => [ROUTES[name], name]),
 );
 
-/** What stands for a value that cannot be opened here. */
-export function sealedNotice(why: string): string {
-  return `[sealed: ${why}]`;
-}
-
 /** The next step for somebody without a key. */
-export const WITHOUT_KEY =
+const WITHOUT_KEY =
   "give the workspace key with TOWPATH_WORKSPACE_KEY, or store it with `towpath workspace add-key`";
 
 /** Values that are opened at a time. */
@@ -59,13 +38,18 @@ const AT_ONCE = 64;
 
 /** Makes the sealer of one client. */
 export function createSealer(options: SealingOptions, call: PlainCall): Sealer {
-  let ring: Promise<Keyring> | undefined;
+  let ring: Promise<Keyring | null> | undefined;
   let workspace: Promise<string> | undefined;
   const deployments = new Map<string, Promise<string>>();
-  const [first, ...others] = options.keys;
+  const openRing = async () => {
+    const [first, ...others] = typeof options.keys === "function" ? await options.keys() : options.keys;
+    return first === undefined ? null : await openKeyring([first, ...others]);
+  };
   const keyring = () => {
-    if (first === undefined) return null;
-    ring ??= openKeyring([first, ...others]);
+    ring ??= openRing();
+    ring.catch(() => {
+      ring = undefined;
+    });
     return ring;
   };
   const workspaceId = () => {
@@ -153,7 +137,7 @@ export function createSealer(options: SealingOptions, call: PlainCall): Sealer {
     const header = sealedHeaderOf(marked.value);
     const compact = compactOf(marked.value);
     if (header === null || compact === null) return marked.value;
-    if (ring === null) return noticeFor(marked, WITHOUT_KEY);
+    if (ring === null) return noticeFor(marked, options.withoutKey ?? WITHOUT_KEY);
     try {
       const expected: ExpectedPlace | null = placeInAnswer(args.answer, {
         ...args,

@@ -6,7 +6,7 @@ import { ROUTES } from "../routes.ts";
 import { JobChange, TendJobs } from "../runs/jobs/jobs.ts";
 import { BulkRecord, ControlRecord } from "../worker/protocol.ts";
 import { SEALED_MARK, sealable } from "./fields.ts";
-import { markedValues, plainValues } from "./marked.ts";
+import { markedValues, plainValues, sealedFieldsOf } from "./marked.ts";
 import { READABLE_FIELDS } from "./readable.ts";
 
 type Schema = { readonly [key: string]: unknown };
@@ -77,4 +77,29 @@ test("empty values are no plain values, because they say nothing", () => {
   expect(plainValues(ROUTES.createRun.body, { ...body, parameters: { a: 1 } })).toMatchObject([
     { field: "parameters", path: ["parameters"] },
   ]);
+});
+
+/** The marked fields of a JSON Schema by dotted path. */
+function marksOf(schema: unknown, path: string, found: Map<string, unknown>): void {
+  if (!isSchema(schema)) return;
+  if (SEALED_MARK in schema) {
+    found.set(path, schema[SEALED_MARK]);
+    return;
+  }
+  for (const key of ["anyOf", "oneOf", "allOf"])
+    for (const branch of Array.isArray(schema[key]) ? schema[key] : []) marksOf(branch, path, found);
+  marksOf(schema.items, `${path}[]`, found);
+  const properties = isSchema(schema.properties) ? Object.entries(schema.properties) : [];
+  for (const [name, child] of properties) marksOf(child, path === "" ? name : `${path}.${name}`, found);
+}
+
+test("the types have the marks that their JSON Schemas have", () => {
+  const answers = Object.entries(ROUTES).flatMap(([name, { answer }]): [string, z.ZodType][] =>
+    typeof answer === "string" ? [] : [[name, answer]],
+  );
+  for (const [name, type] of [...SENT, ...answers]) {
+    const found = new Map<string, unknown>();
+    marksOf(jsonSchema(type), "", found);
+    expect([...sealedFieldsOf(type)].sort(), name).toEqual([...found].sort());
+  }
 });

@@ -15,10 +15,10 @@ export interface MarkedValue {
 
 const schemas = { input: new WeakMap<z.ZodType, Schema>(), output: new WeakMap<z.ZodType, Schema>() };
 
-function jsonSchemaOf(type: z.ZodType, io: "input" | "output"): Schema {
+function markedSchemaOf(type: z.ZodType, io: "input" | "output"): Schema {
   const known = schemas[io].get(type);
   if (known !== undefined) return known;
-  const made = pruned(z.toJSONSchema(type, { io, unrepresentable: "any" })) ?? {};
+  const made = pruned(type, { io, above: [] }) ?? {};
   schemas[io].set(type, made);
   return made;
 }
@@ -26,37 +26,69 @@ function jsonSchemaOf(type: z.ZodType, io: "input" | "output"): Schema {
 const isSchema = (value: unknown): value is Schema =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-const UNIONS = ["anyOf", "oneOf", "allOf"] as const;
+const UNIONS = ["anyOf", "allOf"] as const;
 
-/** A schema with only what leads to a mark, and the constants that choose a branch. Null: there is no mark in it. */
-function pruned(schema: unknown): Schema | null {
-  if (!isSchema(schema)) return null;
-  if (schema[SEALED_MARK] !== undefined) return { [SEALED_MARK]: schema[SEALED_MARK], type: schema.type };
-  const kept: Record<string, unknown> = {};
-  for (const union of UNIONS) {
-    const branches = schema[union];
-    if (!Array.isArray(branches)) continue;
-    const found = branches.flatMap((branch) => pruned(branch) ?? []);
-    if (found.length > 0) kept[union] = found;
-  }
-  for (const part of ["items", "additionalProperties"] as const) {
-    const found = pruned(schema[part]);
-    if (found !== null) kept[part] = found;
-  }
-  if (isSchema(schema.properties)) {
-    const entries = Object.entries(schema.properties).map(([name, one]) => [name, pruned(one), one] as const);
-    if (entries.some(([, found]) => found !== null))
-      kept.properties = Object.fromEntries(
-        entries.flatMap(([name, found, one]) =>
-          found !== null
-            ? [[name, found]]
-            : isSchema(one) && "const" in one
-              ? [[name, { const: one.const }]]
-              : [],
-        ),
-      );
-  }
-  return Object.keys(kept).length === 0 ? null : kept;
+/** Which side of a transformation is walked, and the types around, so that a type within itself ends the walk. */
+interface Walk {
+  readonly io: "input" | "output";
+  readonly above: readonly unknown[];
+}
+
+/** The definition of a type, told apart by its kind. Every type of zod is one of these. */
+function definitionOf(type: unknown) {
+  return (type as z.core.$ZodTypes)._zod.def;
+}
+
+/** The type inside wrappers that change neither the value nor where it stands. Null: the type wraps none. */
+function innerOf(type: unknown, { io }: Walk): unknown {
+  const def = definitionOf(type);
+  if (def.type === "pipe") return io === "input" ? def.in : def.out;
+  if (def.type === "lazy") return def.getter();
+  return "innerType" in def ? def.innerType : null;
+}
+
+/** Whether a type takes texts alone. */
+function isText(type: unknown, walk: Walk): boolean {
+  const inner = innerOf(type, walk);
+  return inner === null ? definitionOf(type).type === "string" : isText(inner, walk);
+}
+
+/**
+ * A schema with only what leads to a mark, and the constants that choose a branch. Null: there is no mark in it. It reads the types
+ * themselves, because browsers do not load what makes JSON Schemas of them.
+ */
+function pruned(type: unknown, walk: Walk): Schema | null {
+  if (walk.above.includes(type)) return null;
+  const inside: Walk = { io: walk.io, above: [...walk.above, type] };
+  const mark = z.globalRegistry.get(type as z.core.$ZodType)?.[SEALED_MARK];
+  if (mark !== undefined) return { [SEALED_MARK]: mark, type: isText(type, inside) ? "string" : "any" };
+  const inner = innerOf(type, inside);
+  if (inner !== null) return pruned(inner, inside);
+  const def = definitionOf(type);
+  const holding = (key: string, part: unknown) => {
+    const found = pruned(part, inside);
+    return found === null ? null : { [key]: found };
+  };
+  const among = (key: (typeof UNIONS)[number], branches: readonly unknown[]) => {
+    const found = branches.flatMap((branch) => pruned(branch, inside) ?? []);
+    return found.length === 0 ? null : { [key]: found };
+  };
+  if (def.type === "array") return holding("items", def.element);
+  if (def.type === "record") return holding("additionalProperties", def.valueType);
+  if (def.type === "union") return among("anyOf", def.options);
+  if (def.type === "intersection") return among("allOf", [def.left, def.right]);
+  return def.type === "object" ? prunedObject(def.shape, inside) : null;
+}
+
+function prunedObject(shape: Readonly<Record<string, unknown>>, walk: Walk): Schema | null {
+  const entries = Object.entries(shape).map(([name, one]) => [name, pruned(one, walk), one] as const);
+  if (entries.every(([, found]) => found === null)) return null;
+  const properties = entries.flatMap(([name, found, one]): [string, Schema][] => {
+    if (found !== null) return [[name, found]];
+    const def = definitionOf(one);
+    return def.type === "literal" && def.values.length === 1 ? [[name, { const: def.values[0] }]] : [];
+  });
+  return { properties: Object.fromEntries(properties) };
 }
 
 /** Whether the constants of a branch do not contradict a value. */
@@ -99,7 +131,7 @@ export function markedValues(
   value: unknown,
   io: "input" | "output" = "input",
 ): MarkedValue[] {
-  const schema = jsonSchemaOf(type, io);
+  const schema = markedSchemaOf(type, io);
   if (Object.keys(schema).length === 0) return [];
   const found: MarkedValue[] = [];
   collect(schema, value, [], found);
@@ -114,7 +146,7 @@ export function markedValues(
 
 /** Whether a schema has any marked field. */
 export function hasMarks(type: z.ZodType, io: "input" | "output" = "input"): boolean {
-  return Object.keys(jsonSchemaOf(type, io)).length > 0;
+  return Object.keys(markedSchemaOf(type, io)).length > 0;
 }
 
 /** The values that a sealed workspace refuses: not empty and not sealed. */
@@ -161,6 +193,6 @@ function collectFields(schema: Schema, path: string, found: Map<string, SealedFi
 /** The marked fields of a schema by dotted path, as `fieldsOf` names them. */
 export function sealedFieldsOf(type: z.ZodType): Map<string, SealedField> {
   const found = new Map<string, SealedField>();
-  collectFields(jsonSchemaOf(type, "input"), "", found);
+  collectFields(markedSchemaOf(type, "input"), "", found);
   return found;
 }

@@ -1,5 +1,6 @@
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
+import { sealedNotice } from "@towpath/client";
 import { type Deployment, JsonObject, uuidv7 } from "@towpath/contract";
 import { type FormEvent, useId, useState } from "react";
 import { useMay } from "../identity/me.ts";
@@ -11,11 +12,18 @@ import { FormError } from "../kernel/query-result.tsx";
 import { ParameterFields } from "../runs/rerun/parameter-fields.tsx";
 import { answerOf, fieldsOf } from "../runs/waits/answer-fields.ts";
 
+/** The notice in place of a sealed schema that this tab cannot open. Null: the schema is there. */
+function noticeOf({ parameters }: Deployment): string | null {
+  const { sealed } = parameters;
+  return typeof sealed === "string" && sealed.startsWith(sealedNotice("").slice(0, -1)) ? sealed : null;
+}
+
 /** A form that starts a run. Its fields come from the parameter schema of the deployment. */
 export function RunForm({ deployment }: { deployment: Deployment }) {
   const may = useMay("run");
   const navigate = useNavigate();
   const prefix = useId();
+  const notice = noticeOf(deployment);
   const [texts, setTexts] = useState<{ [name: string]: string }>({});
   // A schema without properties has no named fields.
   const fields = fieldsOf(deployment.parameters).filter((field) => field.name !== "");
@@ -53,9 +61,12 @@ export function RunForm({ deployment }: { deployment: Deployment }) {
           <input id={`${prefix}tags`} name="towpath tags" className="field w-full" />
         </div>
         <FormError failure={start.error} />
-        <Button type="submit" look="accent" disabled={!may || start.isPending}>
+        <Button type="submit" look="accent" disabled={!may || notice !== null || start.isPending}>
           {start.isPending ? "Starting…" : "Start a run"}
         </Button>
+        {notice !== null && (
+          <p className="text-12 text-faint">The form needs the parameters of this deployment: {notice}</p>
+        )}
         {!may && <p className="text-12 text-faint">Your key has no permission to start runs.</p>}
       </form>
     </Panel>

@@ -10,6 +10,7 @@ import { Modal } from "../kernel/modal.tsx";
 import { PageHead, Panel } from "../kernel/panel.tsx";
 import { FormError, QueryResult, ROW_HEIGHTS } from "../kernel/query-result.tsx";
 import { useMay } from "./me.ts";
+import { SealingPanel } from "./sealing-panel.tsx";
 import { SessionsPanel } from "./sessions-panel.tsx";
 
 const ROLE_NAMES = Object.keys(ROLES) as Role[];
@@ -139,7 +140,8 @@ export function KeysPage() {
           </Panel>
         )}
       </QueryResult>
-      <div className="mt-4">
+      <div className="mt-4 space-y-4">
+        <SealingPanel />
         <SessionsPanel />
       </div>
     </>

@@ -1,5 +1,6 @@
 import { FeedChanges, isProblemCode, Problem, RunEvent } from "@towpath/contract";
 import { useSyncExternalStore } from "react";
+import { openedEvent } from "../client.ts";
 import { nowMs } from "./clock.ts";
 import { type Connection, type FromHub, type Hear, type HubLink, liveAs, type ToHub } from "./messages.ts";
 
@@ -27,6 +28,8 @@ class Live {
   #standing: Connection = { state: "opening", sinceMs: nowMs() };
   /** Runs with events that a hidden tab skipped. They are sent again when the tab becomes visible. */
   readonly #missed = new Set<string>();
+  /** Messages of a run wait for sealed values of earlier ones, so that they stay in order. */
+  readonly #opening = new Map<string, Promise<void>>();
 
   standing = (): Connection => this.#standing;
 
@@ -92,9 +95,20 @@ class Live {
   }
 
   #tellRun(message: Extract<FromHub, { runId: string }>): void {
+    const { runId } = message;
+    const events = message.type === "run" ? message.events.flatMap((event) => checked(event)) : [];
+    const earlier = this.#opening.get(runId);
+    const delivered = Promise.all([
+      Promise.all(events.map((event) => openedEvent(runId, event))),
+      earlier,
+    ]).then(([opened]) => this.#deliver(message, opened));
+    this.#opening.set(runId, delivered);
+    void delivered.finally(() => this.#opening.get(runId) === delivered && this.#opening.delete(runId));
+  }
+
+  #deliver(message: Extract<FromHub, { runId: string }>, events: readonly RunEvent[]): void {
     const listeners = [...(this.#runs.get(message.runId) ?? [])];
     if (message.type === "run") {
-      const events = message.events.flatMap((event) => checked(event));
       for (const listener of listeners) listener.told(events, message.begins);
     } else {
       const { code, detail } = message;
