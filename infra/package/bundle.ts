@@ -68,6 +68,8 @@ function replacements(version: string): Readonly<Record<string, string>> {
       'import { fileURLToPath } from "node:url";\nexport const PYTHON_SDK = fileURLToPath(new URL("./python", import.meta.url));',
     "sdk/cli/src/deployments/python/python-sdk.ts":
       'import { fileURLToPath } from "node:url";\nexport const PYTHON_SDK = fileURLToPath(new URL("../worker/python", import.meta.url));',
+    "sdk/cli/src/view/places.ts":
+      'export const DASHBOARD = new URL("../control/dashboard/", import.meta.url);',
     "services/control/src/kernel/folders.ts":
       'export const FOLDERS = { migrations: new URL("./migrations", import.meta.url), dashboard: new URL("./dashboard", import.meta.url) };',
   };

@@ -21,6 +21,7 @@ import { declareRuns } from "./runs/declare.ts";
 import { declareSchedules } from "./schedules/declare.ts";
 import { declareServer } from "./server/declare.ts";
 import { declareStore } from "./store/prune.ts";
+import { declareView } from "./view/commands.ts";
 import { declareWorker } from "./worker/declare.ts";
 
 /** The exit codes, for the reference. */
@@ -37,6 +38,7 @@ const DECLARATIONS = [
   declareNotify,
   declareLogs,
   declareOpen,
+  declareView,
   declarePools,
   declareLogin,
   declareProfiles,
