@@ -1,7 +1,8 @@
 import { type AnswerOf, ROUTES, type Route, type RouteName, type ROUTES as Routes } from "@towpath/contract";
 import type { LooseInput } from "./loose-input.ts";
 import { type CallOptions, callRoute, type InputOf, type Target } from "./request.ts";
-import { type SealingOptions, sealerOf } from "./sealing/when-needed.ts";
+import type { SealingOptions } from "./sealing/options.ts";
+import { sealerOf } from "./sealing/when-needed.ts";
 import { type StreamOptions, streamRoute } from "./stream.ts";
 
 type Table = typeof Routes;

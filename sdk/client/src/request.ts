@@ -3,7 +3,7 @@ import { readAnswer } from "./answer.ts";
 import { ConnectionFailure } from "./failure.ts";
 import type { LooseInput } from "./loose-input.ts";
 import { mayPass, pause, pauseMs, wasRefusedUnread } from "./repeat.ts";
-import type { Sealer } from "./sealing/when-needed.ts";
+import type { Sealer } from "./sealing/options.ts";
 
 type Nothing = Record<never, never>;
 type Part<Key extends string, Value> = [Value] extends [undefined]

@@ -35,7 +35,7 @@ async function view(invocation: Invocation, port: number): Promise<void> {
         "There is no workspace key here. Store one with `towpath workspace add-key FILE`, then start again.",
       ),
     );
-  output.note(dim("Whoever has the link acts with your key. Ctrl-C stops the view."));
+  output.note(dim("Everybody on this machine who has the link acts with your key. Ctrl-C stops the view."));
   const { signal, release } = untilInterrupted();
   await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   release();

@@ -26,14 +26,14 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   response.writeHead(200, { "content-type": "text/html", ...planted }).end("<script>steal()</script>");
 }
 
-interface Asked {
+interface RequestOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
 }
 
 /** `fetch` does not let a caller choose `Host` and `Origin`. */
-function ask(path: string, { method = "GET", headers = {}, body }: Asked = {}) {
+function ask(path: string, { method = "GET", headers = {}, body }: RequestOptions = {}) {
   const { promise, resolve, reject } = Promise.withResolvers<{
     status: number;
     headers: IncomingMessage["headers"];

@@ -22,8 +22,8 @@ import {
 } from "@towpath/contract";
 import type { LooseInput } from "../loose-input.ts";
 import { placeInAnswer } from "./answer.ts";
+import { type PlainCall, type Sealer, type SealingOptions, sealedNotice } from "./options.ts";
 import { placeInRequest } from "./request.ts";
-import { type PlainCall, type Sealer, type SealingOptions, sealedNotice } from "./when-needed.ts";
 
 const NAMES = new Map<Route, RouteName>(
   (Object.keys(ROUTES) as RouteName[]).map((name) => [ROUTES[name], name]),
