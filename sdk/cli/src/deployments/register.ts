@@ -9,6 +9,7 @@ import {
 } from "@towpath/contract";
 import { payloadHash } from "@towpath/contract/ledger";
 import type { DeployOutcome } from "towpath/deploy";
+import { Failure } from "../failure.ts";
 import { type PublicKey, readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
 import { expiryNotes } from "./expiry.ts";
 import { floorFor } from "./floor.ts";
@@ -191,6 +192,8 @@ async function registerOnce(args: Registration, deployment: ProjectDeployment): 
 
 /** What a second attempt may put right: another deploy came first, or a run was created. */
 function isRace(failure: unknown): boolean {
+  // Another deploy of this folder has used the number.
+  if (failure instanceof Failure) return failure.code === "ledger-raced";
   return failure instanceof Problem && ["version-conflict", "runs-below-floor"].includes(failure.code);
 }
 
