@@ -176,6 +176,8 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
       onChanged,
     }),
     downloads: paths.downloads,
+    // Code of a package would run as root.
+    buildsSources: walls.users === null,
     config,
     env: allowedEnvironment(config.environment, INSTALLER_VARIABLES),
   };

@@ -23,6 +23,10 @@ export const ENVIRONMENT_ERRORS = {
     kind: "refused",
     next: "The worker's log names the package. Choose a version that has a wheel for the worker's platform and Python, or add a wheel to the index.",
   },
+  "no-sources": {
+    kind: "refused",
+    next: "Add a wheel of the package to the index and lock again, or use a worker without a wall (runAs).",
+  },
   failed: { kind: "refused", next: "The worker's log has the installer's output." },
   "index-unreachable": {
     kind: "unavailable",

@@ -320,3 +320,17 @@ test("requirements may have markers, extras, comments and continued lines", () =
   const text = `# made by a tool\ngreeting[loud]==1.0 ; python_version >= "3.10" \\\n    ${HASH} \\\n    ${HASH}\n\nother==2!1.0+local ${HASH}\n`;
   expect(checkRequirements(Buffer.from(text)).map(({ name }) => name)).toEqual(["greeting", "other"]);
 });
+
+test("a worker that separates its runs builds nothing from source, because that would run the package's code as root", async () => {
+  path = pathWithoutUv();
+  const deps = { ...(await open()), buildsSources: false };
+  const building = bringEnvironment(
+    deps,
+    await lock(`some-package==1.0 ${HASH}\n`, { build: ["some-package"] }),
+  );
+  await expect(building).rejects.toMatchObject({
+    name: "EnvironmentError",
+    code: "no-sources",
+    kind: "refused",
+  });
+});

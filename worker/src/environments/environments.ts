@@ -36,6 +36,11 @@ export interface EnvironmentDeps {
   readonly config: Pick<WorkerConfig, "python" | "environment">;
   /** Variables of the worker's environment for installers. */
   readonly env: Readonly<Record<string, string>>;
+  /**
+   * Whether packages may be built from source. That runs their code as the worker's user.
+   * @default true
+   */
+  readonly buildsSources?: boolean;
   /** @default twenty minutes */
   readonly buildMs?: number;
 }
@@ -68,6 +73,11 @@ export async function bringEnvironment(
   },
 ): Promise<BuiltEnvironment> {
   const { environment, codeDir, signal } = args;
+  if (deps.buildsSources === false && environment.build.length > 0)
+    throw new EnvironmentError(
+      "no-sources",
+      "A package of the environment must be built from source, which this worker does not do, because it separates its runs.",
+    );
   const found = await interpreterOfVersion(deps.config, environment.python);
   const key = environmentKey(environment, found);
   const brought = await bringTree(

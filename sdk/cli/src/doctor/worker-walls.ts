@@ -19,7 +19,6 @@ const Walls = z.object({
 const MEANINGS = {
   none: "all runs of this worker are one trust domain: they can read its key and the data of each other",
   users: "each attempt has a user of its own",
-  namespaces: "each attempt has a file system and processes of its own",
 } as const;
 
 /** Asks the worker's program which wall it would have here, as this user. Null: it did not answer. */

@@ -102,10 +102,10 @@ export const WorkerHold = z.object({
 export type WorkerHold = z.infer<typeof WorkerHold>;
 
 /**
- * What separates the runs of a worker from each other. `none`: they run as the worker's user and can read what it can. `users`: each
- * attempt has a user of its own. `namespaces`: also a file system and processes of its own.
+ * What separates the runs of a worker from each other. `none`: they run as the worker's user and can read what it can.
+ * `users`: each attempt has a user of its own.
  */
-export const WALLS = ["none", "users", "namespaces"] as const;
+export const WALLS = ["none", "users"] as const;
 export const Wall = z.enum(WALLS);
 export type Wall = z.infer<typeof Wall>;
 

@@ -67,7 +67,7 @@ export const OpenSession = z.strictObject({
     .max(REPORTED_NAMES_MAX)
     .optional()
     .describe("The names of the code registries in its configuration."),
-  wall: Wall.optional().describe("What separates its runs from each other: nothing, users, or namespaces."),
+  wall: Wall.optional().describe("What separates its runs from each other: nothing, or users."),
   stableName: z
     .boolean()
     .optional()

@@ -147,10 +147,6 @@ const WALL_TEXTS = {
     title: "No wall: all runs of this worker run as its user and can read its key and each other's data.",
   },
   users: { text: "wall: users", title: "Each attempt has a user of its own." },
-  namespaces: {
-    text: "wall: namespaces",
-    title: "Each attempt has a file system and processes of its own.",
-  },
 } as const;
 
 /** What separates the runs of a worker. */
