@@ -37,7 +37,7 @@ export default defineConfig({
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack({ walls: true });
+  stack = await startStack();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 

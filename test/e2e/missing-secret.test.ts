@@ -26,7 +26,7 @@ const PROJECT = { "flow.ts": FLOW, "towpath.config.ts": CONFIG };
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack({ walls: true });
+  stack = await startStack();
   await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());

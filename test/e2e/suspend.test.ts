@@ -9,7 +9,7 @@ let stack: Stack;
 let worker: TestProcess;
 
 beforeAll(async () => {
-  stack = await startStack({ walls: true });
+  stack = await startStack();
   worker = await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
