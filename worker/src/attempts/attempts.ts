@@ -136,7 +136,8 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     this.#wasAnswered();
     let changes = false;
     if (answer.assignments.length > 0) failpoint("claim");
-    for (const assignment of answer.assignments) if (this.#assign(assignment, sentAtMs)) changes = true;
+    for (const assignment of this.#within(answer.assignments))
+      if (this.#assign(assignment, sentAtMs)) changes = true;
     return this.#command(answer.commands) || changes;
   }
 
@@ -221,6 +222,17 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     const taken = take(this.#options.stock, this.#taken(claimed.name), compute);
     claimed.taken = Object.keys(taken.needs).length === 0 ? null : taken;
     if (claimed.taken !== null) this.#options.wake.claim();
+  }
+
+  /** As many of these as the worker can hold. An honest control plane gives no more than a poll has offered. */
+  #within(assignments: readonly Assignment[]): readonly Assignment[] {
+    const room = Math.max(0, LIMITS.attempts - this.#claimed.size);
+    if (assignments.length > room)
+      this.#deps.log.error(
+        { assigned: assignments.length, room },
+        "the control plane assigned more attempts than a worker can hold; the rest of them is ignored",
+      );
+    return assignments.slice(0, room);
   }
 
   #assign(assignment: Assignment, sentAtMs: number): boolean {

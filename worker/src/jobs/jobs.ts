@@ -107,7 +107,8 @@ export class Jobs implements TendSource {
     for (const jobId of answer.cancel) this.#cancel(jobId);
     for (const job of answer.jobs) {
       const named = specs.get(`${job.deployment} ${job.version}`);
-      if (named !== undefined && !this.#isStopping) this.#begin(job, named);
+      const hasRoom = this.#tended.has(job.jobId) || this.#tended.size < LIMITS.jobs;
+      if (named !== undefined && hasRoom && !this.#isStopping) this.#begin(job, named);
     }
     return answer.jobs.length + answer.cancel.length + answer.gone.length > 0;
   }

@@ -14,7 +14,7 @@ afterEach(async () => {
 
 /** The loop of a worker with one slot and a fake network: the test answers each poll. */
 function startLoop(protocol: number) {
-  const state = { free: 0, ends: false };
+  const state = { free: 0, ends: false, changes: false };
   const polls: { body: Claim; answer: (claimed: Claimed) => void }[] = [];
   const sleeps: { ms: number; over: () => void }[] = [];
   const taken: Claimed[] = [];
@@ -36,7 +36,7 @@ function startLoop(protocol: number) {
     take(answer) {
       taken.push(answer);
       state.free -= answer.assignments.length;
-      return answer.assignments.length > 0;
+      return state.changes || answer.assignments.length > 0;
     },
   };
   const session = () => Promise.reject(new Error("not asked"));
@@ -81,6 +81,17 @@ test("a slot freed by an end is offered with its report, without a poll", async 
   await expect.poll(() => polls.length).toBe(2);
   expect(taken).toEqual([{ ...NOTHING, superseded: true }, given]);
   expect(polls[1]?.body).toMatchObject({ free: 0, seq: 3, heard: 2 });
+});
+
+test("answers at once that bring no run are polled for slowly, even if each has a new command", async () => {
+  const { state, polls, sleeps } = startLoop(2);
+  state.changes = true;
+  for (let answered = 0; sleeps.length === 0; answered++) {
+    expect(answered).toBeLessThan(20);
+    await expect.poll(() => polls.length > answered || sleeps.length > 0).toBe(true);
+    polls[answered]?.answer(NOTHING);
+  }
+  expect(sleeps).toMatchObject([{ ms: 500 }]);
 });
 
 test("the same slots are not offered twice, nor when none is free", async () => {

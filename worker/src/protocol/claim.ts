@@ -12,7 +12,7 @@ import {
   WakeUp,
 } from "@towpath/contract";
 import { askedPauseMs } from "./errors.ts";
-import { createOutageLog, type Loop, type LoopDeps, pause } from "./loop.ts";
+import { createOutageLog, type Loop, type LoopDeps, pause, QuickAnswers } from "./loop.ts";
 import type { Answered } from "./transport.ts";
 
 /** Polls under way at once: the newest, and the one before it, whose answer may still bring work. */
@@ -84,7 +84,7 @@ type PollResult =
   /** It was sent with a report and had no answer. */
   | { readonly kind: "unanswered" }
   | { readonly kind: "failed"; readonly error: unknown }
-  | { readonly kind: "answered"; readonly idle: boolean; readonly brought: boolean };
+  | { readonly kind: "answered"; readonly quick: boolean; readonly news: boolean; readonly brought: boolean };
 
 /**
  * Polls for work until it is stopped. When the free slots change, it sends a newer poll at once. That supersedes
@@ -109,6 +109,7 @@ async function run(deps: LoopDeps, polls: Polls): Promise<void> {
   const { signal } = polls.stopping;
   const backoff = createBackoff(deps.random);
   const outage = createOutageLog(deps.log, "claim");
+  const quickAnswers = new QuickAnswers();
   while (!signal.aborted) {
     const result = await polls.follow(await polls.next());
     if (result === "outdated" || result.kind === "unanswered") continue;
@@ -120,7 +121,9 @@ async function run(deps: LoopDeps, polls: Polls): Promise<void> {
     outage.succeeded();
     backoff.reset();
     if (result.brought) await polls.giveWay();
-    if (result.idle) await polls.wakeUp.wait(QUIET_MS, signal, deps.sleep);
+    // A poll that brings work is not one of them.
+    if (quickAnswers.heard({ quick: result.quick && !result.brought, news: result.news }))
+      await polls.wakeUp.wait(QUIET_MS, signal, deps.sleep);
   }
 }
 
@@ -154,7 +157,9 @@ class Polls {
       over(answer, sentAtMs) {
         if (answer !== null && !abort.signal.aborted) source.take(answer, sentAtMs);
         const brought = answer !== null && answer.assignments.length > 0;
-        resolve(answer === null ? { kind: "unanswered" } : { kind: "answered", idle: false, brought });
+        resolve(
+          answer === null ? { kind: "unanswered" } : { kind: "answered", quick: false, news: true, brought },
+        );
       },
     };
   }
@@ -284,7 +289,7 @@ async function exchange(
     const { answer, sentAtMs } = await ask(deps, args);
     const changes = source.take(answer, sentAtMs);
     const quick = deps.bootClock.nowMs() - sentAtMs < QUICK_MS;
-    return { kind: "answered", idle: quick && !changes, brought: answer.assignments.length > 0 };
+    return { kind: "answered", quick, news: changes, brought: answer.assignments.length > 0 };
   } catch (error) {
     return { kind: "failed", error };
   }

@@ -8,6 +8,9 @@ import type { Answered, Transport, Verb, VerbRequest } from "./transport.ts";
 /** A session is replaced when less than this part of its time is left. */
 const RENEW_PART = 0.25;
 
+/** A session is used for at least this long, milliseconds: one that is over at once must not double every request. */
+const SESSION_LEAST_MS = 1_000;
+
 /** What a refused protocol means, for the worker's log. */
 const MEANWHILE =
   "Until then this worker takes no new runs. Its present runs continue. It reports them when both support the same protocol version.";
@@ -102,7 +105,8 @@ export function createConnection(deps: ConnectionDeps): Connection {
     const { answer, sentAtMs } = await ask();
     await deps.onSession(answer, sentAtMs);
     protocol = answer.protocol;
-    current = { session: answer, freshUntilMs: sentAtMs + answer.expiresInMs * (1 - RENEW_PART) };
+    const usedForMs = Math.max(SESSION_LEAST_MS, answer.expiresInMs * (1 - RENEW_PART));
+    current = { session: answer, freshUntilMs: sentAtMs + usedForMs };
     return answer;
   }
 

@@ -1,4 +1,4 @@
-import { Problem } from "@towpath/contract";
+import { Problem, type ROUTES } from "@towpath/contract";
 
 /** The control plane cannot be reached, or cannot answer now. A later try may succeed. */
 export class Unreachable extends Error {
@@ -15,6 +15,13 @@ export class Unreachable extends Error {
 /** This release does not understand the control plane's answer. */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
+  /** The operation that it answered. A call may first have had to open a session. */
+  readonly verb: keyof typeof ROUTES;
+
+  constructor(message: string, verb: keyof typeof ROUTES) {
+    super(message);
+    this.verb = verb;
+  }
 }
 
 /** Whether the control plane and this release have no protocol in common. One of them must be updated. */

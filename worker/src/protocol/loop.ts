@@ -25,6 +25,23 @@ export interface Loop {
   stop(): Promise<void>;
 }
 
+/** So many answers in a row may come at once without a pause, if each has something new. */
+const QUICK_MAX = 5;
+
+/**
+ * Counts answers that came at once and brought no work. An honest control plane has no more than a few of them in a row. A broken or
+ * hostile one must not make a busy loop of them.
+ */
+export class QuickAnswers {
+  #inRow = 0;
+
+  /** Notes an answer. @returns whether the loop must pause. */
+  heard(args: { readonly quick: boolean; readonly news: boolean }): boolean {
+    this.#inRow = args.quick ? this.#inRow + 1 : 0;
+    return args.quick && (!args.news || this.#inRow > QUICK_MAX);
+  }
+}
+
 /** Logs the first failure of a row as a warning, and its end. Failures in between are for debugging. */
 export function createOutageLog(log: Logger, verb: string) {
   let failing = false;

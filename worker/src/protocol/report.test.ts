@@ -2,7 +2,7 @@ import { LIMITS, Problem, Report } from "@towpath/contract";
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import type { Connection } from "./connection.ts";
-import { Unreachable } from "./errors.ts";
+import { ProtocolError, Unreachable } from "./errors.ts";
 import { LOOK_MS, sleepingUntilTold, takeAll, talkative, UNHEARD, unhurried } from "./report.fixture.ts";
 import { type Reporting, startReporting } from "./report.ts";
 
@@ -33,6 +33,34 @@ test("many attempts with many records report them in parts that the control plan
   await loop.stop();
   expect(Math.max(...counts)).toBe(LIMITS.reportRecords);
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(12 * 2 * (LIMITS.laneRecords + 100));
+});
+
+test("an answer about the session that cannot be understood gives up no record", async () => {
+  const { reporting, pending } = talkative(2);
+  const givenUp: string[] = [];
+  const finished = Promise.withResolvers<void>();
+  let calls = 0;
+  const call: Connection["call"] = async (_verb, body) => {
+    calls += 1;
+    if (calls <= 15) throw new ProtocolError("no JSON", "openSession");
+    return takeAll(Report.parse(body));
+  };
+  const attempt: Reporting = { ...reporting, giveUp: async (_page, why) => void givenUp.push(why) };
+  const loop = startReporting(
+    { ...unhurried(call), sleep: async () => {} },
+    {
+      reporting() {
+        if (!pending() || givenUp.length > 0) finished.resolve();
+        return pending() ? [attempt] : [];
+      },
+      urgent: () => false,
+      ...UNHEARD,
+    },
+    () => null,
+  );
+  await finished.promise;
+  await loop.stop();
+  expect({ givenUp, isPending: pending() }).toEqual({ givenUp: [], isPending: false });
 });
 
 test("records are gathered between reports, unless something waits for one", async () => {

@@ -314,9 +314,10 @@ async function send(
     return { kind: "done", progressed };
   } catch (error) {
     ride?.over(null, 0);
-    const poison =
-      error instanceof ProtocolError || (error instanceof Problem && POISON.includes(error.code));
-    if (!poison) return { kind: "failed", error };
+    // An answer about the session says nothing of the records.
+    const isUnreadable = error instanceof ProtocolError && error.verb === "report";
+    const isPoison = isUnreadable || (error instanceof Problem && POISON.includes(error.code));
+    if (!isPoison) return { kind: "failed", error };
     source.refused();
     return { kind: "poison", error };
   }

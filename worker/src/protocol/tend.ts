@@ -1,5 +1,5 @@
 import { createBackoff, type HeldJob, type JobChange, LIMITS, type TendedJobs } from "@towpath/contract";
-import { createOutageLog, type Loop, type LoopDeps, pause } from "./loop.ts";
+import { createOutageLog, type Loop, type LoopDeps, pause, QuickAnswers } from "./loop.ts";
 
 /** How often a worker without jobs, in a pool without jobs, asks again, milliseconds. */
 const IDLE_MS = 60_000;
@@ -26,7 +26,7 @@ export interface TendSource {
   take(answer: TendedJobs): boolean;
 }
 
-type Result = "cut" | "failed" | { readonly wanted: boolean; readonly idle: boolean };
+type Result = "cut" | "failed" | { readonly wanted: boolean; readonly pauses: boolean };
 
 /**
  * Reports changes of external jobs, and asks which jobs to tend. While its pool has jobs, the request waits at
@@ -35,6 +35,7 @@ type Result = "cut" | "failed" | { readonly wanted: boolean; readonly idle: bool
 export function startTending(deps: LoopDeps, source: TendSource): Loop {
   const stopping = new AbortController();
   const outage = createOutageLog(deps.log, "tendJobs");
+  const quickAnswers = new QuickAnswers();
   /** Ends what is waited for now. */
   let waiting = new AbortController();
   let nudged = false;
@@ -50,7 +51,8 @@ export function startTending(deps: LoopDeps, source: TendSource): Loop {
       const isNew = source.take(answer);
       outage.succeeded();
       const wanted = answer.wanted || source.held().length > 0;
-      return { wanted, idle: !isNew && deps.bootClock.nowMs() - sentAtMs < QUICK_MS && waitMs > 0 };
+      const quick = deps.bootClock.nowMs() - sentAtMs < QUICK_MS && waitMs > 0;
+      return { wanted, pauses: quickAnswers.heard({ quick, news: isNew }) };
     } catch (error) {
       if (signal.aborted) return "cut";
       outage.failed(error);
@@ -71,7 +73,7 @@ export function startTending(deps: LoopDeps, source: TendSource): Loop {
       else {
         backoff.reset();
         wanted = result.wanted;
-        if (result.idle) await rest(QUICK_MS);
+        if (result.pauses) await rest(QUICK_MS);
         if (!wanted && !nudged) await rest(IDLE_MS, AbortSignal.any([waiting.signal, stopping.signal]));
       }
     }

@@ -143,7 +143,7 @@ async function exchange(pool: Dispatcher, args: RawRequest): Promise<Reply> {
       body: JSON.stringify(args.body),
       signal,
     });
-    const text = await readBody(response.body, answerBytes);
+    const text = await readBody(response.body, { verb: args.verb, mostBytes: answerBytes });
     const asked = response.headers["retry-after"];
     const retryAfterMs = retryAfterOf(typeof asked === "string" ? asked : null);
     return { status: response.statusCode, text, retryAfterMs };
@@ -156,13 +156,16 @@ async function exchange(pool: Dispatcher, args: RawRequest): Promise<Reply> {
   }
 }
 
-async function readBody(body: AsyncIterable<Uint8Array>, mostBytes: number): Promise<string> {
+async function readBody(
+  body: AsyncIterable<Uint8Array>,
+  { verb, mostBytes }: { verb: Verb; mostBytes: number },
+): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.length;
     if (bytes > mostBytes)
-      throw new ProtocolError(`The control plane's answer is longer than ${mostBytes} bytes.`);
+      throw new ProtocolError(`The control plane's answer is longer than ${mostBytes} bytes.`, verb);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");
@@ -181,11 +184,12 @@ function sayNetworkError(error: unknown): string {
 
 function parseAnswer<V extends Verb>(verb: V, reply: Reply): AnswerOf<(typeof ROUTES)[V]> {
   const json = parseJson(reply.text);
-  if (reply.status >= 400) throw problemOf(reply, json);
+  if (reply.status >= 400) throw problemOf(verb, reply, json);
   const parsed = ROUTES[verb].answer.safeParse(json);
   if (reply.status !== ROUTES[verb].status || !parsed.success) {
     throw new ProtocolError(
       `This release does not understand the answer to ${verb} (status ${reply.status}).`,
+      verb,
     );
   }
   return answerOf<V>(parsed.data);
@@ -196,7 +200,7 @@ function answerOf<V extends Verb>(data: unknown): AnswerOf<(typeof ROUTES)[V]> {
   return data as AnswerOf<(typeof ROUTES)[V]>;
 }
 
-function problemOf({ status, retryAfterMs }: Reply, json: unknown): Error {
+function problemOf(verb: Verb, { status, retryAfterMs }: Reply, json: unknown): Error {
   const after = retryAfterMs === null ? {} : { retryAfterMs };
   const body = ProblemBody.safeParse(json);
   if (body.success && isProblemCode(body.data.code)) {
@@ -209,6 +213,7 @@ function problemOf({ status, retryAfterMs }: Reply, json: unknown): Error {
     return new Unreachable(`The control plane answered with status ${status}.`, after);
   return new ProtocolError(
     `The control plane answered with status ${status} and a problem unknown to this release.`,
+    verb,
   );
 }
 

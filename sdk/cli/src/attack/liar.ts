@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Claim, ROUTES, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
+import { type Claim, PROBLEMS, ROUTES, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { Failure } from "../failure.ts";
@@ -60,8 +60,6 @@ export class Liar {
   readonly key: string =
     `twp_wkr_${randomBytes(16).toString("hex")}_${randomBytes(24).toString("base64url")}`;
   readonly offers: Offer[] = [];
-  /** Everything that it received, as text. */
-  readonly received: string[] = [];
   /** Requests to addresses that are no part of the protocol. */
   readonly strays: string[] = [];
   readonly asked: Request[] = [];
@@ -76,7 +74,13 @@ export class Liar {
   wantsJobs = true;
   /** Makes an assignment that the worker refuses at once. */
   refusable: () => Wire = () => ({});
-  token: string = randomBytes(24).toString("base64url");
+  token: string = newToken();
+  /** Lies that answer every request of a verb. */
+  readonly habits: Map<Verb, Lie> = new Map();
+  /** Called with the number of attempts that a poll says it holds. */
+  onHeld: (count: number) => void = () => undefined;
+  /** Called with the headers of every request. */
+  onHeaders: (headers: IncomingMessage["headers"]) => void = () => undefined;
   readonly #scripts = new Map<Verb, Script[]>();
   readonly #waiting = new Set<() => void>();
   #poll: (() => void) | null = null;
@@ -102,6 +106,17 @@ export class Liar {
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Answers a poll that waits. */
+  wake(): void {
+    this.#poll?.();
+  }
+
+  /** Ends all sessions: the next request is answered with `session-expired`. */
+  expireSessions(): void {
+    this.token = newToken();
+    this.#poll?.();
   }
 
   async start(): Promise<void> {
@@ -151,15 +166,14 @@ export class Liar {
    * @throws Failure if the worker does not ask.
    */
   async lie(verb: Verb, lie: Lie): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
+    let isSent = false;
     const scripts = this.#scripts.get(verb) ?? [];
     this.#scripts.set(verb, scripts);
-    scripts.push({ lie, given: resolve });
-    if (verb === "claim") this.#poll?.();
-    let isSent = false;
-    void promise.then(() => {
+    const given = () => {
       isSent = true;
-    });
+    };
+    scripts.push({ lie, given });
+    if (verb === "claim") this.#poll?.();
     await this.until(`the worker sends ${verb}`, () => isSent);
   }
 
@@ -205,15 +219,19 @@ export class Liar {
       response.writeHead(404).end();
       return;
     }
-    this.received.push(text);
+    this.onHeaders(request.headers);
+    const isKnown =
+      request.headers.authorization === `Bearer ${verb === "openSession" ? this.key : this.token}`;
+    if (!isKnown) return refuse(response);
     if (this.asked.length < ASKED_MAX) this.asked.push({ verb, atMs: this.#clock.nowMs() });
     this.look();
     const body = Body.parse(JSON.parse(text));
     const ready = verb === "claim" ? await this.#claimed(body, response) : null;
     const script = ready?.mayLie === false ? undefined : this.#scripts.get(verb)?.shift();
     const honest = { ...(ready?.answer ?? this.#honest(verb, body)), ...this.#database(verb) };
-    if (script === undefined) sendJson(response, honest);
-    else await tell(script.lie, { honest, body, response });
+    const lie = script?.lie ?? this.habits.get(verb);
+    if (lie === undefined) sendJson(response, honest);
+    else await tell(lie, { honest, body, response });
     script?.given();
     this.look();
   }
@@ -268,12 +286,19 @@ export class Liar {
   async #claimed(body: Wire, response: ServerResponse): Promise<{ answer: Wire; mayLie: boolean }> {
     const claim = Claiming.parse(body);
     const number = ++this.#polls;
+    this.onHeld(claim.held.length);
     const untilMs = this.#clock.nowMs() + POLL_MS;
+    const { token } = this;
     this.#poll?.();
     for (;;) {
       const superseded = number !== this.#polls;
       const hasLie = !this.#hasLied && (this.#scripts.get("claim")?.length ?? 0) > 0;
-      const isOver = this.#clock.nowMs() >= untilMs || response.destroyed || this.#server?.listening !== true;
+      const isOver =
+        this.habits.has("claim") ||
+        token !== this.token ||
+        this.#clock.nowMs() >= untilMs ||
+        response.destroyed ||
+        this.#server?.listening !== true;
       const assignments = superseded || hasLie ? [] : this.#assign(claim);
       if (!superseded && this.#hasLied && assignments.length === 0) assignments.push(this.#recovery());
       if (!superseded) this.#hasLied = hasLie;
@@ -314,6 +339,25 @@ async function tell(
   if ("raw" in lie) return lie.raw(response);
   if ("body" in lie) return sendJson(response, await lie.body(honest, body));
   response.writeHead(200, { "content-type": "application/json" }).end(await lie.text(honest, body));
+}
+
+/** As an honest control plane answers a request without a session. */
+function refuse(response: ServerResponse): void {
+  const { status, title, retryable } = PROBLEMS["session-expired"];
+  const body = {
+    type: "about:blank",
+    title,
+    status,
+    code: "session-expired",
+    detail: title,
+    instance: "/",
+    retryable,
+  };
+  sendJson(response, body, status);
+}
+
+function newToken(): string {
+  return randomBytes(24).toString("base64url");
 }
 
 /** Answers with JSON. */

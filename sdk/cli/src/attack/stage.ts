@@ -175,9 +175,18 @@ export class Stage {
     return (await this.seen(marker)).length > 0;
   }
 
-  /** Lets canaries go that wait for this file. */
-  async letGo(until: string): Promise<void> {
-    await writeWhole(join(this.ground.canaries, until), "");
+  /** Starts a run that prints until `letGo(marker)`, so that the worker renews and reports. Resolves once it runs. */
+  async busy(marker: string): Promise<Offer> {
+    const argv = canaryCommand(marker, this.ground.canaries, `${marker}-go`);
+    const spec = this.sign(this.spec(marker, { entry: { kind: "command", argv } }));
+    const offer = this.liar.offer(this.assignment(spec, { deployment: marker }));
+    await this.whileAlive(this.liar.until(`"${marker}" runs`, () => offer.lines.length > 0));
+    return offer;
+  }
+
+  /** Lets the run with this marker end. */
+  async letGo(marker: string): Promise<void> {
+    await writeWhole(join(this.ground.canaries, `${marker}-go`), "");
   }
 
   /**

@@ -17,6 +17,17 @@ const bodies = Object.entries(ROUTES).flatMap(([route, row]) => {
   return schemasOf("epoch", schema).map((epoch) => ({ route, epoch }));
 });
 
+test.each(["a\r\nx-liar: 1", "a\nb", "\0", "ü", "a b", "", "x".repeat(4097)])(
+  "a session's token is text that a header can carry, unlike %j",
+  (token) => {
+    const id = "01900000-0000-7000-8000-000000000001";
+    const rest = { protocol: 3, workspaceId: id, poolId: id, incarnation: id };
+    const session = { ...rest, expiresInMs: 600_000, renewIntervalMs: 10_000 };
+    expect(ROUTES.openSession.answer.safeParse({ ...session, token: "eyJ.eyJ.x-_~" }).success).toBe(true);
+    expect(ROUTES.openSession.answer.safeParse({ ...session, token }).success).toBe(false);
+  },
+);
+
 test("requests name epochs", () => {
   expect(bodies.map(({ route }) => route)).toEqual(expect.arrayContaining(["claim", "renew", "report"]));
 });

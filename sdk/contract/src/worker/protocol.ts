@@ -82,9 +82,12 @@ export const OpenSession = z.strictObject({
 });
 export type OpenSession = z.infer<typeof OpenSession>;
 
+/** A token as a header can carry it: a client must not write anything else into one. */
+const SessionToken = z.string().regex(/^[\x21-\x7e]{1,4096}$/);
+
 /** A worker's session. */
 export const Session = z.object({
-  token: z.string(),
+  token: SessionToken,
   expiresInMs: DurationMs,
   protocol: z.int(),
   workspaceId: Id,

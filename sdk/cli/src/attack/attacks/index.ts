@@ -1,6 +1,13 @@
 import type { Attack } from "../attack.ts";
+import { ANSWER_ATTACKS } from "./answers.ts";
 import { ASSIGNMENT_ATTACKS } from "./assignments.ts";
+import { PACE_ATTACKS } from "./pace.ts";
 import { SPEC_ATTACKS } from "./specs.ts";
 
 /** Every attack, in the order of the report. */
-export const ATTACKS: readonly Attack[] = [...SPEC_ATTACKS, ...ASSIGNMENT_ATTACKS];
+export const ATTACKS: readonly Attack[] = [
+  ...SPEC_ATTACKS,
+  ...ASSIGNMENT_ATTACKS,
+  ...ANSWER_ATTACKS,
+  ...PACE_ATTACKS,
+];

@@ -1,0 +1,160 @@
+import { LIMITS } from "@towpath/contract";
+import type { Attack } from "../attack.ts";
+import type { Liar, Lie, Verb } from "../liar.ts";
+import type { Stage } from "../stage.ts";
+import { broken, held, type Verdict } from "../verdict.ts";
+import type { Wire } from "../wire.ts";
+
+/** How long the worker's requests are counted, milliseconds. */
+const WINDOW_MS = 3_000;
+
+/** Counts the requests of a verb for a while. There may be at most so many a second, however the liar answers. */
+async function atMost(
+  stage: Stage,
+  args: { verb: Verb; perSecond: number; while?: () => void },
+): Promise<Verdict> {
+  const { verb, perSecond } = args;
+  const sinceMs = stage.deps.clock.nowMs();
+  await stage.whileAlive(new Promise((resolve) => setTimeout(resolve, WINDOW_MS)));
+  const seconds = (stage.deps.clock.nowMs() - sinceMs) / 1_000;
+  const rate = stage.liar.count(verb, sinceMs) / seconds;
+  const said = `${rate.toFixed(1)} requests a second`;
+  return rate <= perSecond
+    ? held(`${said}; the limit is ${perSecond}`)
+    : broken(`${said}; the limit is ${perSecond}`);
+}
+
+/** Answers a verb with the same lie from now on. @returns what ends this */
+function always(liar: Liar, verb: Verb, body: (honest: Wire, asked: Wire) => Wire): () => void {
+  const lie: Lie = { body };
+  liar.habits.set(verb, lie);
+  return () => void liar.habits.delete(verb);
+}
+
+/** An attack on the pace of one verb, beside a run that holds the worker's loops. */
+function onPace(
+  name: string,
+  args: {
+    tries: string;
+    fields: readonly string[];
+    verb: Verb;
+    counts?: Verb;
+    perSecond: number;
+    body: (honest: Wire, asked: Wire, stage: Stage) => Wire;
+  },
+): Attack {
+  const play = async (stage: Stage): Promise<Verdict> => {
+    const run = await stage.busy(name);
+    const end = always(stage.liar, args.verb, (honest, asked) => args.body(honest, asked, stage));
+    if (args.verb === "openSession") stage.liar.expireSessions();
+    stage.liar.wake();
+    const verdict = await atMost(stage, { verb: args.counts ?? args.verb, perSecond: args.perSecond });
+    end();
+    await stage.letGo(name);
+    await stage.whileAlive(stage.liar.until(`"${name}" has ended`, () => run.isOver));
+    return verdict;
+  };
+  return { name, group: "pace", tries: args.tries, fields: args.fields, isAlone: true, play };
+}
+
+const fresh = (stage: Stage) => `wait-${stage.liar.id()}`;
+
+const PACES = [
+  onPace("renew-interval", {
+    tries: "Asks for renewals every 0 ms",
+    fields: ["renew.intervalMs", "openSession.renewIntervalMs"],
+    verb: "renew",
+    perSecond: 10,
+    body: (honest) => ({ ...honest, intervalMs: 0 }),
+  }),
+  onPace("empty-polls", {
+    tries: "Answers polls at once, with nothing",
+    fields: ["claim.assignments", "claim.superseded"],
+    verb: "claim",
+    perSecond: 5,
+    body: (honest) => ({ ...honest, assignments: [], superseded: true }),
+  }),
+  onPace("new-commands", {
+    tries: "Answers polls at once, each time with answers to waits that no flow has",
+    fields: ["claim.commands[].kind", "claim.commands[].paths[]", "claim.commands[].attemptId"],
+    verb: "claim",
+    perSecond: 5,
+    body: (honest, _asked, stage) => ({
+      ...honest,
+      commands: stage.liar.offers.map(({ attemptId }) => ({
+        kind: "answers",
+        attemptId,
+        paths: [fresh(stage)],
+      })),
+    }),
+  }),
+  onPace("new-jobs", {
+    tries: "Answers questions about jobs at once, each time with other jobs that are gone",
+    fields: ["tendJobs.gone[]", "tendJobs.cancel[]", "tendJobs.wanted"],
+    verb: "tendJobs",
+    perSecond: 5,
+    body: (honest, _asked, stage) => ({
+      ...honest,
+      gone: [stage.liar.id()],
+      cancel: [stage.liar.id()],
+      wanted: true,
+    }),
+  }),
+  onPace("short-sessions", {
+    tries: "Opens sessions that are over at once",
+    fields: ["openSession.expiresInMs"],
+    verb: "openSession",
+    perSecond: 5,
+    body: (honest) => ({ ...honest, expiresInMs: 0 }),
+  }),
+  onPace("new-incarnations", {
+    tries: "Says in each answer that the database was restored",
+    fields: ["claim.incarnation", "renew.incarnation", "report.incarnation"],
+    verb: "renew",
+    counts: "report",
+    perSecond: 45,
+    body: (honest, _asked, stage) => ({ ...honest, incarnation: stage.liar.id(), intervalMs: 0 }),
+  }),
+];
+
+/** Assignments of one answer, far more than a worker can hold. */
+const FLOOD = 5_000;
+
+const MANY: Attack = {
+  name: "assignment-flood",
+  group: "pace",
+  tries: `Sends ${FLOOD.toLocaleString("en")} assignments in one answer`,
+  fields: ["claim.assignments[]"],
+  isAlone: true,
+  async play(stage) {
+    const { name } = MANY;
+    const argv = ["true"];
+    const spec = stage.sign(stage.spec(name, { entry: { kind: "command", argv } }));
+    const offers = Array.from({ length: FLOOD }, () =>
+      stage.liar.hold(stage.assignment(spec, { deployment: name })),
+    );
+    let most = 0;
+    stage.liar.onHeld = (count) => {
+      most = Math.max(most, count);
+    };
+    await stage.whileAlive(
+      stage.liar.lie("claim", {
+        body: (honest) => ({ ...honest, assignments: offers.map(({ assignment }) => assignment) }),
+      }),
+    );
+    await stage.asksAgain("claim");
+    const last = "after-the-flood";
+    const after = await stage.give(
+      stage.assignment(stage.sign(stage.spec(last)), { deployment: last }),
+      last,
+    );
+    stage.liar.onHeld = () => undefined;
+    const taken = offers.filter(({ control }) => control.length > 0).length;
+    if (!after.ran) return broken(`an honest run afterwards did not run: ${after.why}`);
+    if (taken > LIMITS.attempts) return broken(`the worker took ${taken}, and held ${most} at once`);
+    return held(`the worker took ${taken} of them; the limit is ${LIMITS.attempts}`);
+  },
+};
+
+/** Attacks on a worker's time, memory and disk. */
+export const PACE_ATTACKS: readonly Attack[] = [...PACES, MANY];
