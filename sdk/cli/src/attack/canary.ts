@@ -25,11 +25,49 @@ for (let tick = 0; until !== undefined && tick < ${HOLD_TICKS} && !existsSync(fo
 `;
 
 /** The path of the program in the test code. */
-export const CANARY_FILE = "canary.mjs";
+const CANARY_FILE = "canary.mjs";
+
+/** Asks its worker's gateway the same question again and again, as a flow does, and prints each answer. */
+const ASKER = `
+import { readFileSync } from "node:fs";
+import { request } from "node:http";
+const [marker, question, times] = process.argv.slice(2);
+const token = readFileSync(process.env.TOWPATH_TOKEN_FILE, "utf8").trim();
+const ask = (method, path, body) => new Promise((resolve) => {
+  const headers = { authorization: "Bearer " + token };
+  const sent = request({ socketPath: process.env.TOWPATH_SOCKET, method, path, headers }, (answer) => {
+    let text = "";
+    answer.on("data", (chunk) => { text += chunk; });
+    answer.on("end", () => resolve(answer.statusCode + " " + text.slice(0, 200)));
+  });
+  sent.on("error", (error) => resolve("0 " + error.message));
+  sent.end(body);
+});
+const call = { path: marker, call: { kind: "get-run", runId: process.env.TOWPATH_RUN_ID } };
+for (let time = 0; time < Number(times); time++)
+  console.log("answer " + (question === "call" ? await ask("POST", "/calls", JSON.stringify(call)) : await ask("GET", "/checkpoints", "")));
+`;
+
+const ASKER_FILE = "asker.mjs";
 
 /** The code of the test specs. */
 export function canaryCode(): CodeTree {
-  return [{ path: CANARY_FILE, bytes: new TextEncoder().encode(CANARY), executable: false }];
+  const files = { [ASKER_FILE]: ASKER, [CANARY_FILE]: CANARY };
+  return Object.entries(files).map(([path, text]) => ({
+    path,
+    bytes: new TextEncoder().encode(text),
+    executable: false,
+  }));
+}
+
+/** The command of a test spec that asks its worker for calls or checkpoints, so many times. */
+export function askerCommand(marker: string, question: "call" | "listCheckpoints", times: number): string[] {
+  return [process.execPath, ASKER_FILE, marker, question, String(times)];
+}
+
+/** The answers that it printed: `200 {…}`. */
+export function answersIn(lines: readonly string[]): string[] {
+  return lines.filter((line) => line.startsWith("answer ")).map((line) => line.slice("answer ".length));
 }
 
 /** The command of a test spec, by the marker that it leaves. */

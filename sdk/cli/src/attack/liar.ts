@@ -82,6 +82,7 @@ export class Liar {
   /** Called with the headers of every request. */
   onHeaders: (headers: IncomingMessage["headers"]) => void = () => undefined;
   readonly #scripts = new Map<Verb, Script[]>();
+  readonly #hearers = new Set<(verb: Verb, body: Wire) => void>();
   readonly #waiting = new Set<() => void>();
   #poll: (() => void) | null = null;
   #polls = 0;
@@ -106,6 +107,12 @@ export class Liar {
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Calls back with every request, before it is answered. @returns what ends this */
+  hear(heard: (verb: Verb, body: Wire) => void): () => void {
+    this.#hearers.add(heard);
+    return () => void this.#hearers.delete(heard);
   }
 
   /** Answers a poll that waits. */
@@ -226,6 +233,7 @@ export class Liar {
     if (this.asked.length < ASKED_MAX) this.asked.push({ verb, atMs: this.#clock.nowMs() });
     this.look();
     const body = Body.parse(JSON.parse(text));
+    for (const heard of this.#hearers) heard(verb, body);
     const ready = verb === "claim" ? await this.#claimed(body, response) : null;
     const script = ready?.mayLie === false ? undefined : this.#scripts.get(verb)?.shift();
     const honest = { ...(ready?.answer ?? this.#honest(verb, body)), ...this.#database(verb) };

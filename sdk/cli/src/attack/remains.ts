@@ -31,6 +31,14 @@ export function remaining({ capacity }: WorkerFacts): readonly Remaining[] {
       limit: "the signed kill grace (killGraceMs)",
     },
     {
+      can: "Keep the worker busy with answers",
+      limit: `10 renewals, 2 polls, 2 questions about jobs and 1 session a second; ${LIMITS.attempts} attempts held; 64 MiB in one answer`,
+    },
+    {
+      can: "Give a run another value of the same store as an earlier result",
+      limit: "values in the run's own store, by size and hash",
+    },
+    {
       can: "Read what DATA.md lists, and answer the questions of a flow like a person",
       limit: "secrets of the worker are redacted; answers must fit the question's schema",
     },

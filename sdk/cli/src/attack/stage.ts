@@ -175,6 +175,13 @@ export class Stage {
     return (await this.seen(marker)).length > 0;
   }
 
+  /** An attempt whose code runs until `letGo(until)`, for a lie to give. */
+  held(marker: string, until: string): Offer {
+    const argv = canaryCommand(marker, this.ground.canaries, `${until}-go`);
+    const spec = this.sign(this.spec(marker, { entry: { kind: "command", argv } }));
+    return this.liar.hold(this.assignment(spec, { deployment: marker }));
+  }
+
   /** Starts a run that prints until `letGo(marker)`, so that the worker renews and reports. Resolves once it runs. */
   async busy(marker: string): Promise<Offer> {
     const argv = canaryCommand(marker, this.ground.canaries, `${marker}-go`);

@@ -5,19 +5,10 @@ import type { Attack } from "../attack.ts";
 import type { Lie, Verb } from "../liar.ts";
 import type { Stage } from "../stage.ts";
 import { broken, held, type Verdict } from "../verdict.ts";
+import { besideRun } from "./beside.ts";
 
 /** The verbs that a worker sends all the time while it has a run. */
 const LOOPS = ["claim", "renew", "report", "tendJobs"] as const satisfies Verb[];
-
-/** Plays beside an honest run, which must go on and complete. */
-async function besideRun(stage: Stage, marker: string, play: () => Promise<Verdict>): Promise<Verdict> {
-  const run = await stage.busy(marker);
-  const verdict = await play();
-  await stage.letGo(marker);
-  await stage.whileAlive(stage.liar.until(`"${marker}" has ended`, () => run.isOver));
-  if (!verdict.held || run.outcome === "completed") return verdict;
-  return broken(`a run beside it ended ${run.outcome}: ${run.why}`);
-}
 
 /** Tells every loop of the worker a lie, and waits until it asks again. A run meanwhile goes on. */
 function toEveryLoop(
@@ -224,7 +215,9 @@ const SESSIONS: Attack = {
   name: "session-answers",
   group: "answers",
   tries: "Opens sessions with line breaks in the token, giant tokens, unknown protocols and broken numbers",
-  fields: ["openSession.*"],
+  fields: ["token", "expiresInMs", "renewIntervalMs", "workspaceId", "poolId", "incarnation", "protocol"].map(
+    (field) => `openSession.${field}`,
+  ),
   isAlone: true,
   async play(stage) {
     const forms = [

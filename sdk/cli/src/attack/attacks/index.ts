@@ -1,7 +1,9 @@
 import type { Attack } from "../attack.ts";
 import { ANSWER_ATTACKS } from "./answers.ts";
 import { ASSIGNMENT_ATTACKS } from "./assignments.ts";
+import { FLOW_ATTACKS } from "./flows.ts";
 import { PACE_ATTACKS } from "./pace.ts";
+import { SHAPE_ATTACKS } from "./shapes.ts";
 import { SPEC_ATTACKS } from "./specs.ts";
 
 /** Every attack, in the order of the report. */
@@ -9,5 +11,7 @@ export const ATTACKS: readonly Attack[] = [
   ...SPEC_ATTACKS,
   ...ASSIGNMENT_ATTACKS,
   ...ANSWER_ATTACKS,
+  ...SHAPE_ATTACKS,
   ...PACE_ATTACKS,
+  ...FLOW_ATTACKS,
 ];
