@@ -52,7 +52,7 @@ function spoiled(value: unknown, path: Path, by: unknown): unknown {
   return { ...fields, [name]: spoiled(fields[name], rest, by) };
 }
 
-/** A value of a type that no field of the protocol has in its place. */
+/** A value of another type than this one. */
 function otherThan(value: unknown): unknown {
   if (typeof value === "object" && value !== null) return "__proto__";
   return { __liar: [value] };
