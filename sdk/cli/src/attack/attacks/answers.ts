@@ -215,9 +215,16 @@ const SESSIONS: Attack = {
   name: "session-answers",
   group: "answers",
   tries: "Opens sessions with line breaks in the token, giant tokens, unknown protocols and broken numbers",
-  fields: ["token", "expiresInMs", "renewIntervalMs", "workspaceId", "poolId", "incarnation", "protocol"].map(
-    (field) => `openSession.${field}`,
-  ),
+  fields: [
+    "token",
+    "expiresInMs",
+    "renewIntervalMs",
+    "workspaceId",
+    "poolId",
+    "incarnation",
+    "protocol",
+    "sealed",
+  ].map((field) => `openSession.${field}`),
   isAlone: true,
   async play(stage) {
     const forms = [
@@ -226,6 +233,7 @@ const SESSIONS: Attack = {
       ...[-1, 1e308, null].map((renewIntervalMs) => ({ renewIntervalMs })),
       ...["../../x", "", 7, null].flatMap((id) => [{ workspaceId: id }, { poolId: id }, { incarnation: id }]),
       ...["latest", 1.5, null].map((protocol) => ({ protocol })),
+      ...["no", 0, null].map((sealed) => ({ sealed })),
     ];
     let injected = 0;
     stage.liar.onHeaders = (headers) => {
