@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { Ref } from "@towpath/contract";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type Content, hashesOf, PLAIN_HASHES } from "../../sdk/flow/src/store/hashes.ts";
@@ -6,6 +7,8 @@ import { memoryObjects } from "../../sdk/flow/src/store/memory-store.ts";
 import { padded, roundedSize, unpadded } from "../../sdk/flow/src/store/padding.ts";
 import { storeOver } from "../../sdk/flow/src/store/store.ts";
 import { hashInput } from "../../sdk/flow/src/task/input-hash.ts";
+import { derivedKey, keyId } from "../../worker/src/store/keyring.ts";
+import { RefSigner } from "../../worker/src/store/sign-refs.ts";
 import { engineVectors } from "./vector.ts";
 
 const hashed = { keyed: z.string(), older: z.string(), plain: z.string() };
@@ -57,6 +60,40 @@ describe("hashes with keys", () => {
   test.each(told.sizes)("round $bytes bytes up", ({ bytes, rounded }) => {
     expect(roundedSize(bytes)).toBe(rounded);
     expect(roundedSize(rounded)).toBe(rounded);
+  });
+});
+
+const derived = engineVectors("store-keys", {
+  secret: z.string(),
+  workspaceId: z.string(),
+  id: z.string(),
+  hashKey: z.string(),
+  refKey: z.string(),
+  refs: z.array(z.strictObject({ owner: z.array(z.string().nullable()), ...Ref.shape, signed: z.string() })),
+  plain: z.strictObject({ codec: z.string(), sizeBytes: z.int(), sha256: z.string(), content: z.string() }),
+});
+
+describe("a worker's keys", () => {
+  const { workspaceId } = derived;
+  const key = { id: derived.id, secret: Buffer.from(derived.secret), sinceMs: 0 };
+  const refs = new RefSigner([key], { workspaceId });
+
+  test("are derived from the store's key", () => {
+    expect(keyId(key.secret)).toBe(derived.id);
+    expect(derivedKey(key, "hash", workspaceId).toString("base64url")).toBe(derived.hashKey);
+    expect(derivedKey(key, "ref", workspaceId).toString("base64url")).toBe(derived.refKey);
+  });
+
+  test.each(derived.refs)("sign a ref of $owner", ({ owner, signed, ...ref }) => {
+    expect(refs.signed(ref, owner as never)).toEqual({ ...ref, sha256: signed });
+    expect(refs.checked({ ...ref, sha256: signed }, owner as never)).toEqual(ref);
+  });
+
+  test("hash what a client without keys has hashed", () => {
+    const { content, ...plain } = derived.plain;
+    const [own] = [hashesOf([derived.hashKey])];
+    expect(refs.signed({ uri: "s3://x/y", ...plain }, ["run", "r"]).sha256.slice(0, 32)).toBe(content);
+    expect(own.content({ ...plain, isPadded: false }).slice(0, 32)).toBe(content);
   });
 });
 

@@ -16,11 +16,17 @@ export interface RecordingProxy extends AsyncDisposable {
   readonly requests: readonly SentRequest[];
 }
 
-/** Starts a proxy in front of a server. A long poll lasts as long as its client stays. */
-export async function startRecordingProxy(target: string): Promise<RecordingProxy> {
+/** Changes a JSON answer of the server, as a hostile control plane would. Returns what the worker gets. */
+export type ChangeAnswer = (path: string, answer: unknown) => unknown;
+
+/**
+ * Starts a proxy in front of a server. A long poll lasts as long as its client stays.
+ * @param change Missing: answers pass as they are.
+ */
+export async function startRecordingProxy(target: string, change?: ChangeAnswer): Promise<RecordingProxy> {
   const requests: SentRequest[] = [];
   const server = createServer((incoming, outgoing) => {
-    forward({ target, requests, incoming, outgoing }).catch(() => outgoing.destroy());
+    forward({ target, requests, incoming, outgoing, change }).catch(() => outgoing.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -39,6 +45,7 @@ async function forward(args: {
   requests: SentRequest[];
   incoming: IncomingMessage;
   outgoing: ServerResponse;
+  change: ChangeAnswer | undefined;
 }): Promise<void> {
   const { incoming, outgoing } = args;
   const chunks: Buffer[] = [];
@@ -47,10 +54,27 @@ async function forward(args: {
   const { method = "GET", url: path = "/", rawHeaders: headers } = incoming;
   args.requests.push({ method, path, headers, body });
   const onward = request(new URL(path, args.target), { method, headers: incoming.headers }, (answer) => {
-    outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.pipe(outgoing);
+    const isJson = answer.headers["content-type"]?.startsWith("application/json") === true;
+    if (args.change !== undefined && isJson)
+      void changed(answer, { ...args, path, change: args.change }).catch(() => outgoing.destroy());
+    else {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    }
   });
   onward.on("error", () => outgoing.destroy());
   outgoing.on("close", () => onward.destroy());
   onward.end(body);
+}
+
+async function changed(
+  answer: IncomingMessage,
+  args: { path: string; change: ChangeAnswer; outgoing: ServerResponse },
+): Promise<void> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer) chunks.push(Buffer.from(chunk));
+  const body = Buffer.from(JSON.stringify(args.change(args.path, JSON.parse(String(Buffer.concat(chunks))))));
+  const { "transfer-encoding": _, ...headers } = answer.headers;
+  args.outgoing.writeHead(answer.statusCode ?? 502, { ...headers, "content-length": body.byteLength });
+  args.outgoing.end(body);
 }

@@ -1,5 +1,5 @@
 """The run protocol (docs/reference/run-protocol.md) in its smallest form: log, save progress, end a run. `towpath_run.py` has more of it."""
-import hashlib, http.client, json, os, socket, time
+import hashlib, http.client, json, os, socket, time, uuid
 from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import quote, urlparse
@@ -40,7 +40,7 @@ def save(name, value):
     """Writes a value into the store, through a temporary file. Returns its ref, which alone leaves the store."""
     data = json.dumps(value).encode()
     digest = hashlib.sha256(data).hexdigest()
-    path = Path(url2pathname(urlparse(context["store"]["root"]).path), "runs", context["runId"], f"attempt-{context['attempt']}", f"{quote(name, safe='')}.{digest[:16]}.json")
+    path = Path(url2pathname(urlparse(context["store"]["root"]).path), "runs", context["runId"], f"attempt-{context['attempt']}", f"{quote(name, safe='')}.{uuid.uuid4().hex}.json")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     Path(f"{path}.tmp").write_bytes(data)
     os.replace(f"{path}.tmp", path)

@@ -6,7 +6,7 @@
     run.end("completed", result=run.save("metrics", {"accuracy": 0.8}))
 """
 
-import hashlib, http.client, json, os, socket, threading, time
+import hashlib, http.client, json, os, socket, threading, time, uuid
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -101,7 +101,7 @@ class Run:
         root = Path(url2pathname(urlparse(self.context["store"]["root"]).path))
         folder = root / "runs" / self.context["runId"] / f"attempt-{self.context['attempt']}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / f"{quote(name, safe='')}.{digest[:16]}.json"
+        path = folder / f"{quote(name, safe='')}.{uuid.uuid4().hex}.json"
         with open(f"{path}.tmp", "wb") as file:
             file.write(data)
             file.flush()

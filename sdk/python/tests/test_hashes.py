@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import json
 import tempfile
 import unittest
@@ -59,6 +61,38 @@ class Vectors(unittest.TestCase):
     def test_sizes(self) -> None:
         for case in self.told["sizes"]:
             self.assertEqual(rounded_size(case["bytes"]), case["rounded"])
+
+
+class StoreKeys(unittest.TestCase):
+    """What a worker derives from a store's key, made here by hand: RFC 5869 and RFC 2104."""
+
+    def setUp(self) -> None:
+        self.told = vectors("store-keys")
+
+    def _derived(self, *info: str, size: int = 32) -> bytes:
+        extracted = hmac.new(bytes(32), self.told["secret"].encode(), hashlib.sha256).digest()
+        text = json.dumps(["towpath", *info], separators=(",", ":"))
+        return hmac.new(extracted, text.encode() + b"\x01", hashlib.sha256).digest()[:size]
+
+    def test_keys(self) -> None:
+        self.assertEqual(self._derived("id", size=8).hex(), self.told["id"])
+        for use in ("hash", "ref"):
+            derived = base64.urlsafe_b64encode(self._derived(use, self.told["workspaceId"])).decode().rstrip("=")
+            self.assertEqual(derived, self.told[f"{use}Key"])
+
+    def test_macs_of_refs(self) -> None:
+        for case in self.told["refs"]:
+            content = case["sha256"][:32]
+            told = [*case["owner"], case["uri"], case["codec"], case["sizeBytes"], content]
+            text = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
+            mac = hmac.new(self._derived("ref", self.told["workspaceId"]), text.encode(), hashlib.sha256).hexdigest()
+            self.assertEqual(content + mac[:32], case["signed"])
+
+    def test_a_plain_hash_gets_the_key_at_the_worker(self) -> None:
+        plain = self.told["plain"]
+        own = hashes_of([self.told["hashKey"]])
+        content = Content(plain["codec"], plain["sizeBytes"], plain["sha256"], False)
+        self.assertEqual(own.content(content)[:32], plain["content"])
 
 
 class Stores(unittest.TestCase):

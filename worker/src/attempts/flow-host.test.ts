@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { createRedactor } from "../secrets/index.ts";
+import { RefSigner } from "../store/sign-refs.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { ArtifactKeys, flowHost, type Running } from "./flow-host.ts";
 
@@ -13,7 +14,11 @@ function unwritable() {
     },
   };
   const spool = { flowTaken: 0, flow: async () => void said.push("journaled") };
-  const running = { claimed, spool, prepared: { redactor: createRedactor(new Map()) } };
+  const assignment = { runId: "r", trigger: { kind: "person", name: "a" } };
+  const refs = new RefSigner([], { workspaceId: "w" });
+  const prepared = { redactor: createRedactor(new Map()), refs };
+  const stored = { assignment, spec: { deployment: "d", stage: null } };
+  const running = { claimed, spool, stored, prepared };
   const deps = { wake: { report: () => void said.push("told") } };
   return { host: flowHost(deps as unknown as AttemptDeps, running as unknown as Running), said };
 }

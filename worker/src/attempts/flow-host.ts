@@ -13,6 +13,7 @@ import {
   type LogLine,
   Problem,
   type RecordsAnswer,
+  type Ref,
   remoteTaskIn,
   remoteTaskOf,
   startableNames,
@@ -25,6 +26,8 @@ import type { FlowOutcome } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
 import { openCalled, openCheckpoints, type SealedRun, sealCall } from "../sealing/index.ts";
 import { redactCall, type Unnumbered } from "../secrets/index.ts";
+import { withoutContent } from "../store/sign-refs.ts";
+import { AttemptRefs, refusedText } from "./attempt-refs.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
 import { originOf } from "./chain.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
@@ -63,12 +66,21 @@ interface Fullness {
 interface Kept {
   readonly fullness: Fullness;
   readonly artifactKeys: ArtifactKeys;
+  readonly refs: AttemptRefs;
+}
+
+/** The log gets one warning about refused results. */
+function attemptRefs({ claimed, stored, prepared: { refs } }: Running): AttemptRefs {
+  return new AttemptRefs({ ...stored, refs }, (what) => {
+    claimed.note("warn", refusedText(what)).catch(() => {});
+  });
 }
 
 /** Answers one attempt's flow process. */
 export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
   let turn: Promise<unknown> = Promise.resolve();
-  const kept: Kept = { fullness: { since: null }, artifactKeys: new ArtifactKeys() };
+  const refs = attemptRefs(running);
+  const kept: Kept = { fullness: { since: null }, artifactKeys: new ArtifactKeys(), refs };
   return {
     context() {
       running.claimed.board.greeted();
@@ -87,8 +99,8 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
         answers: commands.answers.map((path) => running.prepared.redactor.restore(path)),
       };
     },
-    call: (call, signal) => forwardCall(deps, running, { call, signal }),
-    checkpoints: (after, signal) => listCheckpoints(deps, running, { after, signal }),
+    call: (call, signal) => forwardCall(deps, running, { call, signal, refs }),
+    checkpoints: (after, signal) => listCheckpoints(deps, running, { after, signal, refs }),
     stored({ seq, ...wait }) {
       const stored = running.spool.stored.until(seq, wait);
       // A record that the flow waits for leaves at once.
@@ -105,9 +117,9 @@ function dueOf(trigger: Trigger): Context["due"] {
 }
 
 /** The task of another run that this run carries out. */
-function taskOf(trigger: Trigger): Context["task"] {
+function taskOf(trigger: Trigger, argument: Ref | null): Context["task"] {
   const task = remoteTaskOf(trigger);
-  return task && { name: task.name, input: task.input };
+  return task && { name: task.name, input: argument ?? withoutContent(task.input) };
 }
 
 function resumeOf({ assignment, spec }: StoredAttempt): Context["resume"] {
@@ -139,7 +151,7 @@ export function contextOf(running: Running): Context {
     secrets: Object.fromEntries(prepared.secrets),
     store: prepared.store,
     resume: resumeOf(stored),
-    task: taskOf(assignment.trigger),
+    task: taskOf(assignment.trigger, prepared.argument),
     acked: spool.flowTaken,
   };
 }
@@ -147,10 +159,10 @@ export function contextOf(running: Running): Context {
 async function takeRecords(
   deps: AttemptDeps,
   running: Running,
-  { lines, fullness, artifactKeys }: Kept & { lines: readonly string[] },
+  { lines, fullness, artifactKeys, refs }: Kept & { lines: readonly string[] },
 ): Promise<RecordsAnswer> {
   const { claimed, spool } = running;
-  const batch = sortRecords(running, { lines, artifactKeys });
+  const batch = sortRecords(running, { lines, artifactKeys, refs });
   try {
     if (running.output) await running.output.take(batch);
     else await spool.flow(batch);
@@ -189,7 +201,7 @@ interface SortedBatch extends FlowBatch {
 
 function sortRecords(
   { prepared, spool }: Running,
-  { lines, artifactKeys }: { lines: readonly string[]; artifactKeys: ArtifactKeys },
+  { lines, artifactKeys, refs }: Pick<Kept, "artifactKeys" | "refs"> & { lines: readonly string[] },
 ): SortedBatch {
   const control: FlowBatch["control"][number][] = [];
   const bulk: FlowBatch["bulk"][number][] = [];
@@ -206,10 +218,10 @@ function sortRecords(
     if (refused !== null) {
       rejected.push({ seq, detail: refused.detail });
       if (refused.line !== null) bulk.push({ seq, item: refused.line });
-    } else if (mapped.lane === "control") control.push({ seq, record: mapped.record });
+    } else if (mapped.lane === "control") control.push({ seq, record: refs.record(mapped.record) });
     else if (mapped.lane === "bulk") bulk.push({ seq, item: mapped.record });
     else if (mapped.lane === "line") bulk.push({ seq, item: mapped.line, printed: mapped.printed });
-    else if (mapped.lane === "outcome") outcome = mapped.outcome;
+    else if (mapped.lane === "outcome") outcome = refs.outcome(mapped.outcome);
     else rejected.push({ seq, detail: mapped.detail });
     // The number of a rejected record is acknowledged too, so that it is not sent forever.
     throughSeq = Math.max(throughSeq, seq);
@@ -234,7 +246,7 @@ async function keepOutcome(deps: AttemptDeps, running: Running, outcome: FlowOut
 async function forwardCall(
   deps: AttemptDeps,
   { claimed, stored, prepared }: Running,
-  { call: { path, call }, signal }: { call: FlowCall; signal: AbortSignal },
+  { call: { path, call }, signal, refs }: { call: FlowCall; signal: AbortSignal; refs: AttemptRefs },
 ): Promise<Called> {
   if (call.kind === "start-run" && startableNames(stored.spec, call.deployment).length === 0) {
     throw new Problem(
@@ -244,9 +256,9 @@ async function forwardCall(
   }
   if (call.kind === "start-task") checkRemoteTask(stored, call);
   const callId = await derivedId(stored.assignment.runId, path);
-  const redacted = redactCall(prepared.redactor, { path, call });
+  const signed = refs.call(redactCall(prepared.redactor, { path, call }), callId);
   const run = sealedRunOf({ stored, prepared });
-  const asked = deps.keyring === null ? redacted : sealCall(deps.keyring, run, { callId, call: redacted });
+  const asked = deps.keyring === null ? signed : sealCall(deps.keyring, run, { callId, call: signed });
   return await asProblem(async () => {
     const { answer } = await deps.connection.call(
       "call",
@@ -255,7 +267,7 @@ async function forwardCall(
     );
     noteJob(deps, asked);
     const opened = openCalled({ keyring: deps.keyring, run, sealedOnly: prepared.sealedOnly }, answer);
-    return grantedAsAsked({ call, asked }, opened);
+    return grantedAsAsked({ call, asked }, await refs.answer(opened, { call, callId }));
   });
 }
 
@@ -306,7 +318,7 @@ function noteJob(deps: AttemptDeps, asked: Call["call"]): void {
 async function listCheckpoints(
   deps: AttemptDeps,
   { claimed, stored, prepared }: Running,
-  { after, signal }: { after: string | null; signal: AbortSignal },
+  { after, signal, refs }: { after: string | null; signal: AbortSignal; refs: AttemptRefs },
 ): Promise<CheckpointPage> {
   return await asProblem(async () => {
     const { attemptId, epoch, nonce } = claimed.fence;
@@ -314,10 +326,10 @@ async function listCheckpoints(
     const { answer: sent } = await deps.connection.call("listCheckpoints", asked, { signal });
     const { sealedOnly } = prepared;
     const run = sealedRunOf({ stored, prepared });
-    const answer = openCheckpoints({ keyring: deps.keyring, run, sealedOnly }, sent);
+    const page = refs.page(openCheckpoints({ keyring: deps.keyring, run, sealedOnly }, sent));
     // Under the paths that the flow knows.
-    const items = answer.items.map((one) => ({ ...one, path: prepared.redactor.restore(one.path) }));
-    return { ...answer, items };
+    const items = page.items.map((one) => ({ ...one, path: prepared.redactor.restore(one.path) }));
+    return { ...page, items };
   });
 }
 

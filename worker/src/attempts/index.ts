@@ -1,3 +1,4 @@
+export { handleOf, jobResultOf } from "./attempt-refs.ts";
 export { listStored } from "./attempt-store.ts";
 export { Attempts, type AttemptsOptions } from "./attempts.ts";
 export { readRunId } from "./journal-lanes.ts";

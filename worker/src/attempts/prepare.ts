@@ -5,6 +5,7 @@ import {
   type Context,
   computeOf,
   deploymentNameOf,
+  type Ref,
   type Spec,
   withDefaults,
 } from "@towpath/contract";
@@ -31,7 +32,9 @@ import {
 import { readSecretsOf } from "../registry-secrets.ts";
 import { openParameters } from "../sealing/index.ts";
 import { createRedactor, type Redactor, readSecret } from "../secrets/index.ts";
+import type { RefSigner } from "../store/sign-refs.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
+import { argumentOf } from "./attempt-refs.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
 import { originOf } from "./chain.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
@@ -54,6 +57,10 @@ export interface Prepared {
   readonly secrets: ReadonlyMap<string, string>;
   /** The store, with its credentials. */
   readonly store: Context["store"];
+  /** Signs and checks refs. */
+  readonly refs: RefSigner;
+  /** The arguments of a remote task, checked. Null: it runs a whole flow. */
+  readonly argument: Ref | null;
   readonly redactor: Redactor;
 }
 
@@ -79,8 +86,9 @@ export async function prepareAttempt(
   deps.allot(claimed, computeOf(spec, assignment.trigger));
   await keepEnvironment(deps, claimed, spec);
   const secrets = await deps.secrets.resolve(spec.secrets.map(({ name }) => name));
-  const { store, secrets: ofStore } = await storeOfSpec(deps, { spec, originId: originOf(assignment) });
+  const { store, secrets: ofStore, refs } = await storeOfSpec(deps, { spec, originId: originOf(assignment) });
   const redactor = createRedactor(new Map([...secrets, ...ofStore]));
+  const argument = await argumentOf({ assignment, spec, refs }, redactor);
   let bringing: Promise<BroughtCode> | undefined;
   const code = () => {
     bringing ??= bringCode(deps, claimed, spec.code);
@@ -91,7 +99,8 @@ export async function prepareAttempt(
     finding ??= interpreterOf(deps, claimed, { entry: spec.entry, code });
     return finding;
   };
-  return { spec, workspaceId, parameters, sealedOnly, code, interpreter, secrets, store, redactor };
+  const opened = { parameters, sealedOnly, argument };
+  return { spec, workspaceId, ...opened, code, interpreter, secrets, store, redactor, refs };
 }
 
 /** Keeps the environment of a lock from being removed while an attempt needs it. @throws Refusal when there is no such Python. */

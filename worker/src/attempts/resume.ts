@@ -6,7 +6,9 @@ import { type ExitStatus, markPrefix } from "../launch/index.ts";
 import { openParameters } from "../sealing/index.ts";
 import { createRedactor } from "../secrets/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
+import { RefSigner } from "../store/sign-refs.ts";
 import { removeUnfollowed } from "../walls/index.ts";
+import { argumentOf } from "./attempt-refs.ts";
 import { isOfThisBoot, listStored, openStore, type StoredAttempt } from "./attempt-store.ts";
 import { originOf } from "./chain.ts";
 import { ClaimedAttempt } from "./claimed-attempt.ts";
@@ -137,6 +139,8 @@ export async function adopt(
   const code = bringCode(deps, claimed, stored.spec.code).catch(() => ({ dir: "", cached: false }));
   // It may be gone, and so may its interpreter: the process runs on all the same.
   keepEnvironment(deps, claimed, stored.spec).catch(() => {});
+  const redactor = createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])]));
+  const refs = access?.refs ?? new RefSigner([], stored);
   const prepared: Prepared = {
     spec: stored.spec,
     workspaceId: stored.workspaceId,
@@ -146,7 +150,9 @@ export async function adopt(
     interpreter: () => interpreterOf(deps, claimed, { entry: stored.spec.entry, code: () => code }),
     secrets: secrets ?? new Map(),
     store: access?.store ?? { root: deps.config.store.root },
-    redactor: createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])])),
+    redactor,
+    refs,
+    argument: await argumentOf({ ...stored, refs }, redactor).catch(() => null),
   };
   // From here on a stop begins at once, perhaps before the gateway is open. A flow that listened before is asked first.
   claimed.board.awaitReturn();

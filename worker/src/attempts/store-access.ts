@@ -6,6 +6,7 @@ import { readSecret, SecretUnavailable } from "../secrets/index.ts";
 import { derivedKey, keysOfRun } from "../store/keyring.ts";
 import type { Keyrings } from "../store/keyrings.ts";
 import { markOf } from "../store/mark.ts";
+import { RefSigner } from "../store/sign-refs.ts";
 import { type AttemptUser, type AttemptValues, closeValues, openValues, type Walls } from "../walls/index.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
 
@@ -21,6 +22,11 @@ export class StoreUnknown extends Error {
 export interface StoreAccess {
   readonly store: Context["store"];
   readonly secrets: ReadonlyMap<string, string>;
+}
+
+/** The store of a spec, with the keys of its refs, which a flow does not get. */
+export interface SpecStore extends StoreAccess {
+  readonly refs: RefSigner;
 }
 
 function storeNamed(config: Ground, name: string | null): WorkerConfig["store"] {
@@ -80,7 +86,7 @@ export interface StoreDeps {
 export async function storeOfSpec(
   { config, keyrings }: StoreDeps,
   args: { readonly spec: KeyOwner & Pick<Spec, "store">; readonly originId: string | null },
-): Promise<StoreAccess> {
+): Promise<SpecStore> {
   const { spec, originId } = args;
   const { store, secrets } = await resolveStore(config, spec.store);
   const settings = storeNamed(config, spec.store);
@@ -95,6 +101,7 @@ export async function storeOfSpec(
   const named = (name: string, values: readonly string[]) =>
     values.map((value, index) => [`store-${name}-${index}`, value] as const);
   return {
+    refs: new RefSigner(keys, spec),
     store: { ...store, ...pickle, hashKeys, ...(settings.roundSizes === true && { roundSizes: true }) },
     secrets: new Map([
       ...secrets,

@@ -8,11 +8,13 @@ import {
   type TendedJob,
   type TendedJobs,
 } from "@towpath/contract";
+import { handleOf, jobResultOf } from "../attempts/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import type { Clock, Sleep } from "../host/index.ts";
 import type { TendSource } from "../protocol/index.ts";
 import { sealJobChange, type WorkerKeyring } from "../sealing/index.ts";
 import { redactJobChange } from "../secrets/index.ts";
+import type { RefSigner } from "../store/sign-refs.ts";
 import { Refusal } from "../trust/index.ts";
 import { PollerGone } from "./poller.ts";
 import type { NamedVersion, PollerDeps, Pollers } from "./pollers.ts";
@@ -186,13 +188,16 @@ export class Jobs implements TendSource {
   }
 
   async #ask(tended: Tended, kind: JobAsk["kind"]): Promise<(agoMs: number) => JobChange> {
-    const { jobId: key, job, runId, handle } = tended.job;
+    const { jobId: key, deployment, job, runId } = tended.job;
     const fence = fenceOf(tended);
     try {
-      const { poller, redactor, workspaceId } = await this.#deps.pollers.of(tended.named);
-      const told = await poller.ask({ kind, job, key, runId, handle });
-      const change = redactJobChange(redactor, { ...fence, ...rawMessageOf(told) });
-      return timed(this.#sealed(tended, workspaceId, change));
+      const { poller, redactor, refs, workspaceId } = await this.#deps.pollers.of(tended.named);
+      const told = tended.job.handle;
+      const handle = told && handleOf(refs, { deployment, jobId: key, handle: told });
+      if (told !== null && handle === null) throw new HandleRefused();
+      const answer = await poller.ask({ kind, job, key, runId, handle });
+      const change = redactJobChange(redactor, { ...fence, ...rawMessageOf(answer) });
+      return timed(this.#sealed(tended, workspaceId, signedChange(change, { deployment, refs })));
     } catch (error) {
       const detail = reasonOf(error);
       this.#deps.log.warn({ job: key, error: String(error) }, "an external job could not be polled");
@@ -225,6 +230,26 @@ function fenceOf({ job: { jobId, lease } }: Tended) {
   return { jobId, lease };
 }
 
+/** What the control plane names as a job's handle is not exactly what was recorded, so nothing is asked with it. */
+class HandleRefused extends Error {
+  override readonly name = "HandleRefused";
+
+  constructor() {
+    super(
+      "The worker refused the job's handle: it was changed on its way, or a worker of an earlier release or with other store keys recorded it.",
+    );
+  }
+}
+
+/** The change with its result signed. */
+function signedChange(change: JobChange, args: { deployment: string; refs: RefSigner }): JobChange {
+  if (change.type !== "ended" || change.outcome.outcome !== "completed" || change.outcome.result === null)
+    return change;
+  const { deployment, refs } = args;
+  const result = jobResultOf(refs, { deployment, jobId: change.jobId, result: change.outcome.result });
+  return { ...change, outcome: { ...change.outcome, result } };
+}
+
 /** The change as it is reported, once it is known how long ago it came. */
 function timed(change: JobChange): (agoMs: number) => JobChange {
   return (agoMs) => ("agoMs" in change ? { ...change, agoMs } : change);
@@ -253,6 +278,8 @@ function rawMessageOf(told: JobAnswer): RawMessage {
 
 /** The reason that the control plane gets. Only messages written for it are passed on. */
 function reasonOf(error: unknown): string {
-  const shown = error instanceof PollerGone || error instanceof Refusal || error instanceof Problem;
-  return shown ? error.message : "The worker could not poll the job. Its log says why.";
+  const shown = [PollerGone, Refusal, Problem, HandleRefused].some((kind) => error instanceof kind);
+  return shown && error instanceof Error
+    ? error.message
+    : "The worker could not poll the job. Its log says why.";
 }

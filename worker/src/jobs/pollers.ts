@@ -8,6 +8,7 @@ import { type RunnerPool, type RunnerProgram, signedEnvironment } from "../launc
 import type { Connection } from "../protocol/index.ts";
 import { createRedactor, type LiveSecrets, type Redactor } from "../secrets/index.ts";
 import type { Keyrings } from "../store/keyrings.ts";
+import type { RefSigner } from "../store/sign-refs.ts";
 import { Refusal, type Trust, verifyVersion } from "../trust/index.ts";
 import { Poller } from "./poller.ts";
 
@@ -36,6 +37,8 @@ export interface OpenPoller {
   readonly poller: Poller;
   readonly redactor: Redactor;
   readonly workspaceId: string;
+  /** Checks handles and signs results. */
+  readonly refs: RefSigner;
   /** Ends it, and releases its code. */
   close(): Promise<void>;
 }
@@ -119,7 +122,7 @@ export class Pollers {
     if (spec.entry.kind === "command") throw new Refusal("invalid-spec", "A command declares no jobs.");
     const names = spec.secrets.map(({ name }) => name);
     const secrets = await this.#deps.secrets.resolve(names);
-    const { store, secrets: ofStore } = await storeOfSpec(this.#deps, { spec, originId: null });
+    const { store, secrets: ofStore, refs } = await storeOfSpec(this.#deps, { spec, originId: null });
     const code = await bringProgram(this.#deps, { spec, signal: this.#closing.signal });
     const { version } = spec;
     const deployment = deploymentNameOf(spec);
@@ -131,6 +134,7 @@ export class Pollers {
     log.info({ deployment, version }, "polling the external jobs of a deployment");
     return {
       poller,
+      refs,
       redactor: createRedactor(new Map([...secrets, ...ofStore])),
       workspaceId,
       async close() {

@@ -14,6 +14,7 @@ export const REFUSALS = {
   "wrong-version": "refused",
   "wrong-pool": "refused",
   "wrong-task": "refused",
+  "wrong-ref": "refused",
   "expired-spec": "refused",
   "below-floor": "refused",
   "registry-not-allowed": "refused",
@@ -40,9 +41,14 @@ export class Refusal extends Error {
 
   /** Whether it says nothing about the worker's other deployments. */
   get isOfOneDeployment(): boolean {
-    return ["invalid-parameters", "no-python", "bad-environment", "bad-seal", "plain-value"].includes(
-      this.code,
-    );
+    return [
+      "invalid-parameters",
+      "no-python",
+      "bad-environment",
+      "bad-seal",
+      "plain-value",
+      "wrong-ref",
+    ].includes(this.code);
   }
 
   /** The cause with which the attempt ends. */

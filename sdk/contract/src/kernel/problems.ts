@@ -107,6 +107,11 @@ export const PROBLEMS = {
     title: "A secret must not leave its worker",
     retryable: false,
   },
+  "ref-refused": {
+    status: 409,
+    title: "The worker refused a ref that it cannot prove",
+    retryable: false,
+  },
   "too-many-artifacts": {
     status: 422,
     title: "The attempt has too many artifacts",

@@ -1,4 +1,4 @@
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 
 /** Half of a ref's 64 digits: the hash of the content. The other half belongs to the worker. */
@@ -52,11 +52,11 @@ export const PLAIN_HASHES: Hashes = {
 };
 
 /** HMAC-SHA256 with a label, so that a hash for one purpose is never one for another. */
-function mac(key: Uint8Array, label: string, content: string | Uint8Array): string {
+function mac(key: KeyObject, label: string, content: string | Uint8Array): string {
   return createHmac("sha256", key).update(`${label}\n`).update(content).digest("hex");
 }
 
-function contentBy(key: Uint8Array, { codec, sizeBytes, sha256, isPadded }: Content): string {
+function contentBy(key: KeyObject, { codec, sizeBytes, sha256, isPadded }: Content): string {
   const label = `${isPadded ? "padded" : "content"} ${codec} ${sizeBytes}`;
   return mac(key, label, Buffer.from(sha256, "hex")).slice(0, CONTENT_CHARS);
 }
@@ -66,26 +66,38 @@ function contentBy(key: Uint8Array, { codec, sizeBytes, sha256, isPadded }: Cont
  * @param keys In base64url: the context's `hashKeys`. The first one hashes. Values of the others are still found and read.
  */
 export function hashesOf(keys: readonly string[] | undefined): Hashes {
-  const [current, ...older] = (keys ?? []).map((key) => Buffer.from(key, "base64url"));
-  if (current === undefined) return PLAIN_HASHES;
-  for (const key of [current, ...older])
-    if (key.byteLength !== KEY_BYTES) throw new TypeError(`A hash key has ${KEY_BYTES} bytes.`);
-  return keyed(current, older);
+  const [current, ...older] = (keys ?? []).map(hashKey);
+  return current === undefined ? PLAIN_HASHES : keyed(current, older);
 }
 
-function keyed(current: Uint8Array, older: readonly Uint8Array[]): Hashes {
+/** A key object costs a sixth of the time of the key's bytes, at each HMAC. */
+interface HashKey {
+  readonly text: string;
+  readonly object: KeyObject;
+}
+
+function hashKey(text: string): HashKey {
+  const bytes = Buffer.from(text, "base64url");
+  if (bytes.byteLength !== KEY_BYTES) throw new TypeError(`A hash key has ${KEY_BYTES} bytes.`);
+  return { text, object: createSecretKey(bytes) };
+}
+
+function keyed(current: HashKey, older: readonly HashKey[]): Hashes {
+  const key = current.object;
   const hashes: Hashes = {
-    keys: [current, ...older].map((key) => Buffer.from(key).toString("base64url")),
+    keys: [current, ...older].map(({ text }) => text),
     get each() {
-      return [hashes, ...older.map((key) => keyed(key, []))];
+      return [hashes, ...older.map((one) => keyed(one, []))];
     },
-    input: (digest) => mac(current, "input", digest),
-    name: (content) => mac(current, "name", content),
-    content: (content) => contentBy(current, content) + UNSIGNED,
+    input: (digest) => mac(key, "input", digest),
+    name: (content) => mac(key, "name", content),
+    content: (content) => contentBy(key, content) + UNSIGNED,
     isContent: (ref, content) => {
       const told = Buffer.from(ref.sha256.slice(0, CONTENT_CHARS));
       const whole = { ...content, codec: ref.codec, sizeBytes: ref.sizeBytes };
-      return [current, ...older].some((key) => timingSafeEqual(Buffer.from(contentBy(key, whole)), told));
+      return [current, ...older].some(({ object }) =>
+        timingSafeEqual(Buffer.from(contentBy(object, whole)), told),
+      );
     },
     counted: (sha256) => sha256.slice(0, CONTENT_CHARS),
   };
