@@ -27,7 +27,7 @@ const ADVICE: Readonly<Record<Cause, string>> = {
   error:
     "Fix the cause. If you changed code, run `towpath deploy`. Then run `towpath rerun RUN --from-failure`: it reuses completed tasks.",
   timeout:
-    "Read the last log lines to see what took so long. If the flow needs more time, raise `timeoutMs` and run `towpath deploy`. Then rerun from failure.",
+    "Read the last log lines to see what took so long. If the flow needs more time, raise `timeoutMs` (in Python `timeout`) and run `towpath deploy`. Then rerun from failure.",
   "run-timeout":
     "Check in the run's history what took the time: attempts, waits for slots or workers, or suspensions. Then rerun from failure, or raise `runTimeoutMs`.",
   oom: "Give the run more memory, or change the flow to use less. Then rerun from failure.",
