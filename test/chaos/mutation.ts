@@ -28,6 +28,7 @@ const COMPUTE = "services/control/src/runs/compute/compute.test.ts";
 
 const ENVIRONMENTS = "worker/src/environments/environments.test.ts";
 const STORE = "worker/src/attempts/store-access.test.ts";
+const OCI = "worker/src/code/oci-registry.test.ts";
 
 /** Which test file must fail with a mutation, and the text in its output which proves that the mutation made it fail. */
 export const TEST_NOTICES = {
@@ -71,6 +72,12 @@ export const TEST_NOTICES = {
   computePatience: {
     file: COMPUTE,
     title: "a run that needs the whole worker is not starved by smaller runs",
+  },
+  codeOrigin: { file: OCI, title: "does not follow a redirect to another origin, not even back" },
+  tokenEndpoint: { file: OCI, title: "on another origin gets the login only if the configuration names it" },
+  codeDigest: {
+    file: "worker/src/code/archive-registry.test.ts",
+    title: "is refused when the bytes are others, or too many",
   },
   runKey: { file: CREATE, title: "with the same id and other content is a conflict" },
   idempotencyKey: { file: CREATE, title: "twenty times at once creates one run, by id and by key" },

@@ -1,13 +1,16 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   findOciRegistry,
+  findSshd,
   findVersitygw,
   installVerdaccio,
   type Stack,
   startOciRegistry,
   startS3,
+  startSshd,
   startStack,
   startVerdaccio,
 } from "../harness/index.ts";
@@ -226,4 +229,31 @@ test("npm registry", async ({ skip }) => {
   await worker.waitFor(/refuses access to version 0\.0\.0-c[0-9a-f]{40} \(403\)/);
   await stack.client.cancelRun({ params: { runId }, body: {} });
   expect(await stack.waitForRun(runId)).toMatchObject({ state: "cancelled" });
+});
+
+const sshd = findSshd();
+
+test.skipIf(sshd === undefined)("Git over SSH", async () => {
+  await using server = await startSshd(sshd ?? "");
+  const bare = join(stack.folder, "over-ssh.git");
+  await mkdir(bare);
+  execFileSync("git", ["init", "--quiet", "--bare", "--initial-branch=main", bare]);
+  const [key, hosts] = [join(stack.folder, "own-key"), join(stack.folder, "own-hosts")];
+  await writeFile(key, server.key, { mode: 0o600 });
+  await writeFile(hosts, server.knownHosts);
+  const command = `ssh -F none -i ${key} -o UserKnownHostsFile=${hosts} -o IdentitiesOnly=yes`;
+  await travels(
+    {
+      section: "Git over SSH",
+      replace: { "ssh://git@git.internal/data/flows.git": `${server.url}${bare}` },
+      secretFiles: {
+        "/etc/towpath/deploy-key": server.key.trim(),
+        "/etc/towpath/known-hosts": server.knownHosts.trim(),
+      },
+      env: { GIT_SSH_COMMAND: command },
+      shown: `${server.url}${bare}`,
+      host: new URL(server.url).host,
+    },
+    "ssh",
+  );
 });

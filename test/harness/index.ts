@@ -8,6 +8,7 @@ export { findOciRegistry, type OciRegistryServer, startOciRegistry } from "./oci
 export { findPgBouncer, type PgBouncer, startPgBouncer } from "./pgbouncer.ts";
 export { createEmptyDatabase, createTestDatabase, type TestDatabase } from "./postgres.ts";
 export { startProcess, type TestProcess } from "./process.ts";
+export { findSshd, type SshServer, startSshd } from "./sshd.ts";
 export { type Beside, type CliResult, type Stack, type StackOptions, startStack } from "./stack.ts";
 export { type Replicated, startReplicated } from "./standby.ts";
 export { installVerdaccio, type NpmServer, startVerdaccio } from "./verdaccio.ts";

@@ -128,7 +128,7 @@ test("the error for a missing file or invalid JSON is a sentence", async () => {
 test("a start first checks what it needs: the key, a registry's password, an address for git", async () => {
   const git = (url: string) => ({ kind: "git", url, password: { env: "GIT_TOKEN" } });
   expect(await faultsOf({ ...(await good()), registries: { code: git("/path") } })).toEqual([
-    "registries.code.url: the repository's address, https://, http:// or file://.",
+    "registries.code.url: the repository's address, https://, ssh://, http:// or file://.",
   ]);
   const file = await write({ ...(await good()), registries: { code: git("https://example.com/code.git") } });
   const refused = await loadConfig({ file, toServe: true, environment: {} }).catch((error: unknown) => error);
@@ -201,4 +201,55 @@ test("a Vault beyond this machine needs https, and its own credentials come from
     "vaults.ring.auth.token.vault is not a setting; remove it.",
     'vaults.ring.auth.token: give one of {"file": PATH}, {"env": NAME} and {"exec": {"command": [...]}}.',
   ]);
+});
+
+test("a git registry over SSH has a key and host keys, and no other has them", async () => {
+  const faults = async (registry: object) =>
+    await faultsOf({ ...(await good()), registries: { code: { kind: "git", ...registry } } });
+  const url = "ssh://git@git.internal/flows.git";
+  const [key, knownHosts] = [{ file: "key" }, { file: "hosts" }];
+  expect(await faults({ url, key, knownHosts })).toEqual([]);
+  expect(await faults({ url, username: "git" })).toEqual([
+    "registries.code.key: an ssh:// address needs it.",
+    "registries.code.knownHosts: an ssh:// address needs it.",
+    "registries.code.username: an ssh:// address has its user in the url and a key; remove it.",
+  ]);
+  expect(await faults({ url: "https://git.internal/flows.git", key })).toEqual([
+    "registries.code.key: only an ssh:// address has it; remove it.",
+  ]);
+});
+
+test("a registry's secrets come from its own sources, and those of a bucket by default from AWS's variables", async () => {
+  const registries = {
+    own: { kind: "s3", url: "s3://code", accessKeyId: { file: "id" }, secretAccessKey: { env: "SECRET" } },
+    usual: { kind: "s3", url: "s3://code/flows" },
+    npm: { kind: "npm", url: "https://npm.internal", package: "@data/flows", token: { file: "token" } },
+  };
+  const environment = { AWS_SESSION_TOKEN: "t" };
+  const config = await loadConfig({ file: await write({ ...(await good()), registries }), environment });
+  expect(config.registries).toEqual({
+    own: { ...registries.own, accessKeyId: { file: join(dir, "id") } },
+    usual: {
+      ...registries.usual,
+      accessKeyId: { env: "AWS_ACCESS_KEY_ID" },
+      secretAccessKey: { env: "AWS_SECRET_ACCESS_KEY" },
+      sessionToken: { env: "AWS_SESSION_TOKEN" },
+    },
+    npm: { ...registries.npm, token: { file: join(dir, "token") } },
+  });
+});
+
+test.each([
+  ["oci", "https://registry.internal/Data/Flows", "lower case"],
+  ["oci", "https://registry.internal", "repository's name"],
+  ["oci", "https://me:secret@registry.internal/flows", "login"],
+  ["oci", "file:///flows", "https://"],
+  ["archive", "https://files.internal/flows?signature=1", "query"],
+  ["s3", "s3://Bucket", "lower case"],
+  ["npm", "npm.internal", "https://"],
+])("a registry of kind %s at %s is refused with what is wrong", async (kind, url, why) => {
+  const code = { kind, url, ...(kind === "npm" && { package: "@data/flows" }) };
+  const faults = (await faultsOf({ ...(await good()), registries: { code } })).join("\n");
+  expect(faults).toContain("registries.code.url: ");
+  expect(faults).toContain(why);
 });

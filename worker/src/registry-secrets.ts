@@ -2,7 +2,15 @@ import type { z } from "zod";
 import type { RegistryShape } from "./settings.ts";
 
 /** The fields of a registry that are secrets. */
-const FIELDS = ["password", "token", "accessKeyId", "secretAccessKey", "sessionToken"] as const;
+const FIELDS = [
+  "password",
+  "token",
+  "accessKeyId",
+  "secretAccessKey",
+  "sessionToken",
+  "key",
+  "knownHosts",
+] as const;
 type SecretField = (typeof FIELDS)[number];
 
 /** A registry whose secrets are of another type, such as their values. */

@@ -51,15 +51,29 @@ export const RegistryShape = z.discriminatedUnion("kind", [
     password: SecretSourceShape.optional(),
     token: SecretSourceShape.optional(),
   }),
-  z.strictObject({
-    kind: z.literal("git"),
-    url: z.url({
-      protocol: /^(https?|file)$/,
-      error: "the repository's address, https://, http:// or file://",
+  z
+    .strictObject({
+      kind: z.literal("git"),
+      url: z.url({
+        protocol: /^(https?|file|ssh)$/,
+        error: "the repository's address, https://, ssh://, http:// or file://",
+      }),
+      username: z.string().min(1).optional(),
+      password: SecretSourceShape.optional(),
+      key: SecretSourceShape.optional(),
+      knownHosts: SecretSourceShape.optional(),
+    })
+    .superRefine((registry, faults) => {
+      const isSsh = registry.url.startsWith("ssh:");
+      const wrong = (field: "username" | "password" | "key" | "knownHosts", message: string) =>
+        faults.addIssue({ code: "custom", path: [field], message });
+      for (const field of ["key", "knownHosts"] as const)
+        if (isSsh !== (registry[field] !== undefined))
+          wrong(field, isSsh ? "an ssh:// address needs it" : "only an ssh:// address has it; remove it");
+      for (const field of ["username", "password"] as const)
+        if (isSsh && registry[field] !== undefined)
+          wrong(field, "an ssh:// address has its user in the url and a key; remove it");
     }),
-    username: z.string().min(1).optional(),
-    password: SecretSourceShape.optional(),
-  }),
 ]);
 
 /** Where packages of Python come from. */

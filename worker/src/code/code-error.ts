@@ -69,6 +69,11 @@ export const CODE_ERRORS = {
     retryable: true,
     nextStep: "Free space in the worker's code cache, or check that it is writable.",
   },
+  "ssh-missing": {
+    kind: "unavailable",
+    retryable: false,
+    nextStep: "Install OpenSSH's client on the worker.",
+  },
   "git-missing": {
     kind: "unavailable",
     retryable: false,

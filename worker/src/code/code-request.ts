@@ -42,12 +42,16 @@ export type CodeSource =
     }
   | {
       readonly kind: "git";
-      /** `https://`, `http://` or `file://`, without credentials. */
+      /** `https://`, `http://` or `file://`, without credentials, or `ssh://USER@HOST/PATH`. */
       readonly url: string;
       readonly username?: string | undefined;
       readonly password?: string | undefined;
       /** Sent with each request, name to value. */
       readonly extraHeaders?: Readonly<Record<string, string>>;
+      /** For ssh: the private key as OpenSSH writes it, without a passphrase. */
+      readonly key?: string | undefined;
+      /** For ssh: the server's host keys as lines of `known_hosts`. No other host key is accepted. */
+      readonly knownHosts?: string | undefined;
     };
 
 /** Which code: a digest from a verified spec, and a registry of the worker's configuration. */

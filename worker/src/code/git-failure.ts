@@ -10,6 +10,21 @@ const SYMPTOMS: readonly { pattern: RegExp; code: CodeErrorCode; what: string }[
     what: "The repository's pack is larger than the worker allows.",
   },
   {
+    pattern: /host key verification failed|no .* host key is known/i,
+    code: "bad-source",
+    what: "The git server's host key is not one of this registry's knownHosts.",
+  },
+  {
+    pattern: /permission denied \(|load key .*: |no supported authentication methods/i,
+    code: "unauthorized",
+    what: "The git server refused the worker's SSH key.",
+  },
+  {
+    pattern: /cannot run ssh|ssh: (command )?not found|1: ssh: Permission denied/i,
+    code: "ssh-missing",
+    what: "The worker could not start ssh.",
+  },
+  {
     pattern: /authentication failed|could not read (username|password)|error: 40[13]\b|HTTP 40[13]\b/i,
     code: "unauthorized",
     what: "The git server refused the worker's credentials.",

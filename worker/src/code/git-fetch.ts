@@ -12,6 +12,7 @@ import {
   ULIMIT_BLOCK_BYTES,
 } from "./git-process.ts";
 import { type CheckedGitSource, checkGitSource, type GitSource } from "./git-source.ts";
+import { openSsh } from "./git-ssh.ts";
 import { readTar } from "./read-archive.ts";
 import { TreeWriter } from "./tree-writer.ts";
 
@@ -61,7 +62,8 @@ export async function fetchFromGit(
 ): Promise<void> {
   const source = checkGitSource(options.source);
   const repository = join(target.scratchDir, "repository.git");
-  const run = (args: readonly string[]) => runGit(options.git, gitCall(target, { source, args }));
+  const ssh = await openSsh(source, target.scratchDir);
+  const run = (args: readonly string[]) => runGit(options.git, gitCall(target, { source, ssh, args }));
   const objectFormat = options.commit.length === SHA1_HEX_LENGTH ? "sha1" : "sha256";
   mustSucceed(
     await run([
@@ -85,7 +87,7 @@ export async function fetchFromGit(
   await writeFile(join(repository, "info", "attributes"), ATTRIBUTES);
   const tree = new TreeWriter(target.treeDir, target.limits);
   const args = [`--git-dir=${repository}`, "archive", "--format=tar", options.commit];
-  const archived = await streamGit(options.git, gitCall(target, { source, args }), (bytes) =>
+  const archived = await streamGit(options.git, gitCall(target, { source, ssh, args }), (bytes) =>
     readTar(tree, { bytes, signal: target.signal }),
   );
   mustSucceed(archived, source);
@@ -138,7 +140,12 @@ async function checkCommit(run: RunInRepository, commit: string): Promise<void> 
 
 function gitCall(
   target: FetchTarget,
-  options: { source: CheckedGitSource; args: readonly string[] },
+  options: {
+    source: CheckedGitSource;
+    /** The variables by which git starts ssh. */
+    ssh: Readonly<Record<string, string>>;
+    args: readonly string[];
+  },
 ): GitCall {
   const config = [...CONFIG, `protocol.${options.source.protocol}.allow=always`].flatMap((entry) => [
     "-c",
@@ -147,7 +154,7 @@ function gitCall(
   return {
     args: [...config, ...options.args],
     cwd: target.scratchDir,
-    env: headerEnv(options.source.headers),
+    env: { ...headerEnv(options.source.headers), ...options.ssh },
     maxFileBytes: target.limits.packedBytes,
     signal: target.signal,
   };

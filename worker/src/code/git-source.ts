@@ -8,29 +8,35 @@ export type GitSource = Extract<CodeSource, { kind: "git" }>;
 export interface CheckedGitSource {
   readonly url: string;
   /** The only protocol that git may use. */
-  readonly protocol: "https" | "http" | "file";
+  readonly protocol: "https" | "http" | "file" | "ssh";
   /** Whole header lines to send. Secret. */
   readonly headers: readonly string[];
+  /** For ssh: the key, and the host keys that are accepted. Null for other protocols. */
+  readonly ssh: { readonly key: string; readonly knownHosts: string } | null;
   /** Texts that must not appear in a message or a log. */
   readonly secrets: readonly string[];
 }
 
-const PROTOCOL = /^(https|http|file):\/\/[^\s\p{Cc}]+$/u;
+const PROTOCOL = /^(https|http|file|ssh):\/\/[^\s\p{Cc}]+$/u;
 const HEADER_NAME = /^[A-Za-z0-9-]+$/;
 const MAX_KEPT_OUTPUT_CHARS = 2_000;
 
 /**
- * Checks a configured registry: its url has one of three protocols and no credentials, and no credential can end
+ * Checks a configured registry: its url has one of four protocols and no password, and no credential can end
  * a header line.
  * @throws CodeError `bad-source`, which repeats no part of the credentials.
  */
 export function checkGitSource(source: GitSource): CheckedGitSource {
   const protocol = PROTOCOL.exec(source.url)?.[1];
-  if (protocol !== "https" && protocol !== "http" && protocol !== "file") {
-    throw new CodeError("bad-source", "A git registry's url must begin with https://, http:// or file://.");
+  if (protocol !== "https" && protocol !== "http" && protocol !== "file" && protocol !== "ssh") {
+    throw new CodeError(
+      "bad-source",
+      "A git registry's url must begin with https://, ssh://, http:// or file://.",
+    );
   }
   if (!URL.canParse(source.url)) throw new CodeError("bad-source", "A git registry's url cannot be parsed.");
   const url = new URL(source.url);
+  if (protocol === "ssh") return checkSshSource(source, url);
   if (url.username !== "" || url.password !== "") {
     throw new CodeError(
       "bad-source",
@@ -38,7 +44,29 @@ export function checkGitSource(source: GitSource): CheckedGitSource {
     );
   }
   const { headers, secrets } = headerLines(source);
-  return { url: source.url, protocol, headers, secrets };
+  return { url: source.url, protocol, headers, ssh: null, secrets };
+}
+
+/** A user or host may not look like an option of ssh. */
+const SSH_USER = /^[A-Za-z0-9_][\w.-]{0,63}$/;
+const SSH_HOST = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)$/;
+
+function checkSshSource(source: GitSource, { username, password, hostname }: URL): CheckedGitSource {
+  if (password !== "" || !SSH_USER.test(username) || !SSH_HOST.test(hostname))
+    throw new CodeError(
+      "bad-source",
+      "The url of a git registry over SSH must be ssh://USER@HOST/PATH, without a password.",
+    );
+  const { key = "", knownHosts = "" } = source;
+  if (key.trim() === "" || knownHosts.trim() === "")
+    throw new CodeError("bad-source", "A git registry over SSH needs a key and its server's knownHosts.");
+  return {
+    url: source.url,
+    protocol: "ssh",
+    headers: [],
+    ssh: { key, knownHosts },
+    secrets: key.split("\n").filter((line) => line.length > 3),
+  };
 }
 
 /** Cuts git's output and removes every secret from it, for the worker's log. */

@@ -237,10 +237,21 @@ function gitUrl(root: string, url: string): string {
     : url;
 }
 
+/** The registry with the files of its secrets as absolute paths. */
+function withAbsoluteFiles<One extends Registry>(root: string, registry: One): One {
+  const fields = Object.entries(registry).map(([field, value]: [string, unknown]) => {
+    const isFile = typeof value === "object" && value !== null && "file" in value;
+    return [field, isFile ? { file: resolve(root, String(value.file)) } : value];
+  });
+  // The cast is safe: only the text of paths differs.
+  return Object.fromEntries(fields) as One;
+}
+
 function registryOf(root: string, args: { config: ProjectConfig; folder: StateFolder }): Registry {
   const { registry } = args.config;
-  if (registry.kind === "git") return { ...registry, url: gitUrl(root, registry.url) };
-  if (registry.kind !== "oci-layout") return registry;
+  if (registry.kind === "git")
+    return withAbsoluteFiles(root, { ...registry, url: gitUrl(root, registry.url) });
+  if (registry.kind !== "oci-layout") return withAbsoluteFiles(root, registry);
   return { ...registry, path: layoutPath(root, { path: registry.path, folder: args.folder }) };
 }
 

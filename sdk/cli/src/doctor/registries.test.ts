@@ -89,3 +89,18 @@ for (const [kind, at] of Object.entries(KINDS)) {
     });
   });
 }
+
+test("A git registry over SSH needs a key and host keys, and is asked with them", async () => {
+  const ssh = { kind: "git", url: "ssh://git@127.0.0.1:9/flows.git", key: password };
+  expect(await checked(ssh)).toMatchObject({ ok: false, detail: "it has no knownHosts" });
+  const whole = { ...ssh, knownHosts: password };
+  expect(await checked(whole, "")).toMatchObject({
+    ok: false,
+    detail: "its key cannot be read from the variable SECRET",
+  });
+  expect(await checked(whole)).toMatchObject({
+    ok: false,
+    detail: expect.stringContaining("cannot be reached"),
+    fix: expect.stringContaining("ssh-keyscan"),
+  });
+});

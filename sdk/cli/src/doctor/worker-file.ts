@@ -22,6 +22,7 @@ import {
 import { gitFault } from "./ask-git.ts";
 import { registryTroubleOf } from "./ask-registry.ts";
 import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
+import { openSshFiles } from "./ssh-files.ts";
 import { checkStores } from "./stores.ts";
 import { checkPython, WorkerPython } from "./worker-python.ts";
 import { checkWalls } from "./worker-walls.ts";
@@ -64,6 +65,8 @@ const Registry = z.union([
     url: z.string(),
     username: z.string().optional(),
     password: SecretSource.optional(),
+    key: SecretSource.optional(),
+    knownHosts: SecretSource.optional(),
   }),
 ]);
 type Registry = z.output<typeof Registry>;
@@ -187,16 +190,16 @@ const AS_THE_WORKER = {
   GIT_CONFIG_GLOBAL: "/dev/null",
   HOME: "/dev/null",
   GIT_ASKPASS: "",
-  GIT_ALLOW_PROTOCOL: "https:http:file",
+  GIT_ALLOW_PROTOCOL: "https:http:file:ssh",
 };
 
 /** The addresses that a worker accepts. */
-const WORKER_ADDRESS = /^(https?|file):\/\//;
+const WORKER_ADDRESS = /^(https?|file|ssh):\/\//;
 
 function hasLogin(url: string): boolean {
   if (!URL.canParse(url)) return false;
-  const { username, password } = new URL(url);
-  return username !== "" || password !== "";
+  const { protocol, username, password } = new URL(url);
+  return (protocol !== "ssh:" && username !== "") || password !== "";
 }
 
 /** A registry's password, empty if it has none. */
@@ -220,7 +223,7 @@ async function checkGitRegistry(
   if (!WORKER_ADDRESS.test(url))
     return bad(
       title,
-      `${shown} is not an https://, http:// or file:// address, so the worker refuses it`,
+      `${shown} is not an https://, ssh://, http:// or file:// address, so the worker refuses it`,
       isAbsolute(url) ? `write ${pathToFileURL(url).href}` : "use the repository's https:// address",
     );
   if (hasLogin(url))
@@ -229,6 +232,7 @@ async function checkGitRegistry(
       `${shown} contains a login, which the worker refuses`,
       "move it to the registry's username and password",
     );
+  if (url.startsWith("ssh:")) return await checkSshRegistry(args, { title, registry });
   const { password, fault: noPassword } = await passwordOf(args, source);
   if (noPassword !== null) return bad(title, noPassword, "set it there");
   const { cwd, config } = args.invocation;
@@ -242,6 +246,36 @@ async function checkGitRegistry(
   return fault === null
     ? good(title, login === undefined ? shown : `${shown}, with its login`)
     : bad(title, fault.what, fault.fix ?? fix);
+}
+
+/** Reads a repository over SSH like the worker, with the key and the host keys of the configuration alone. */
+async function checkSshRegistry(
+  args: Looked,
+  { title, registry }: { title: string; registry: Extract<Registry, { kind: "git" }> },
+): Promise<Check> {
+  const { url } = registry;
+  const texts: string[] = [];
+  for (const field of ["key", "knownHosts"] as const) {
+    const source = registry[field];
+    if (source === undefined)
+      return bad(title, `it has no ${field}`, `set "${field}", as for each ssh:// address`);
+    const found = await secretValue(args.secrets, source);
+    if (!("value" in found))
+      return bad(
+        title,
+        `its ${field} cannot be read from ${secretPlace(args.secrets, source)}`,
+        "set it there",
+      );
+    texts.push(found.value);
+  }
+  const { cwd, config } = args.invocation;
+  const [key = "", knownHosts = ""] = texts;
+  await using ssh = await openSshFiles({ key, knownHosts });
+  const environment = { ...config.environment, ...AS_THE_WORKER, ...ssh.environment };
+  const fault = await gitFault({ url, login: undefined, cwd, environment });
+  const fix =
+    "check the address, the key, and the server's line in knownHosts (`ssh-keyscan HOST` prints it)";
+  return fault === null ? good(title, `${url}, with its login`) : bad(title, fault.what, fix);
 }
 
 /** A secret of a registry cannot be read. */

@@ -73,7 +73,8 @@ async function ensureStoreKey({ storeKeyFile }: LocalWorker): Promise<void> {
 
 function registriesOf(folder: StateFolder, projects: readonly Project[]): Record<string, unknown> {
   const named = projects.map(({ registry }) => {
-    const { name, ...place } = registry;
+    // What only a deploy needs is no setting of a worker.
+    const { name, link: _, push: __, ...place } = { link: undefined, push: undefined, ...registry };
     return [name, place] as const;
   });
   return { local: { kind: "oci-layout", path: folder.registry }, ...Object.fromEntries(named) };

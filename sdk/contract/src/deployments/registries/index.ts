@@ -9,3 +9,4 @@ export { NPM_CODE_FOLDER, type NpmAccess, openNpmPackage } from "./npm.ts";
 export { type OciRepository, openOciRepository, sha256Digest } from "./oci.ts";
 export type { OciAccess } from "./oci-login.ts";
 export { openS3Archives, type S3ArchiveAccess } from "./s3.ts";
+export { type SshFiles, sshConfig, sshEnvironment, sshFileText } from "./ssh.ts";
