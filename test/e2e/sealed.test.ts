@@ -101,4 +101,33 @@ inEachLanguage((language) => {
     expect(unshown.output).toContain("TOWPATH_WORKSPACE_KEY");
     expect(await findInDatabase(stack.databaseUrl, [CANARY])).toEqual([]);
   });
+
+  test("an event, a question, an answer and a child run cross sealed, and are heard in plain", async () => {
+    const marker = `canary-asks-${language}`;
+    const runId = await createRun(`asks@${language}`, { marker });
+    await stack.waitForRun(runId, (run) => run.state === "suspended");
+    const key = `k-${marker}`.replace("canary-", "");
+    await client.sendEvent({
+      body: { id: uuidv7(Date.now()), name: "landed", key, payload: { said: `event ${marker}` } },
+    });
+    const asked = async () =>
+      (await client.listWaits({ params: { runId }, query: {} })).items.find(({ kind }) => kind === "input");
+    await expect.poll(async () => (await asked())?.title, { timeout: 60_000 }).toBe("Is it right?");
+    const wait = await asked();
+    await expect(
+      stack.client.answerWait({
+        params: { runId, waitId: wait?.id ?? "" },
+        body: { answer: { why: "plain" } },
+      }),
+    ).rejects.toMatchObject({ code: "plain-value" });
+    await client.answerWait({
+      params: { runId, waitId: wait?.id ?? "" },
+      body: { answer: { why: `answer ${marker}` } },
+    });
+    expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed" });
+    const lines = await logOf(client, runId);
+    expect(lines).toContain(`heard event ${marker} answer ${marker}`);
+    expect(lines.join("\n")).toMatch(/child: Run .* ended with state failed/);
+    expect(await findInDatabase(stack.databaseUrl, [CANARY])).toEqual([]);
+  });
 });
