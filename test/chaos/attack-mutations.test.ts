@@ -1,0 +1,147 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { describe, expect, test } from "vitest";
+import { startProcess } from "../harness/process.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+const MAIN = fileURLToPath(new URL("sdk/cli/src/main.ts", ROOT));
+const HOOK = pathToFileURL(fileURLToPath(new URL("./replace.ts", import.meta.url))).href;
+
+const VERIFY = "worker/src/trust/verify.ts";
+
+/** Guards of a worker, what is left when they are gone, and the attack of `towpath attack` that must then get through. */
+const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; attack: string }>> = {
+  "the signature of a spec": {
+    file: VERIFY,
+    from: 'const { payload } = await compactVerify(jws, key, { algorithms: ["EdDSA"] });',
+    to: 'await compactVerify(jws, key).catch(() => null);\n    const payload = Buffer.from(jws.split(".")[1] ?? "", "base64url");',
+    attack: "altered-entry",
+  },
+  "the type of the signed document": {
+    file: VERIFY,
+    from: "header.typ !== SPEC_TYP ||",
+    to: "",
+    attack: "typ",
+  },
+  "the workspace of a spec": {
+    file: VERIFY,
+    from: "spec.workspaceId !== claimed.workspaceId",
+    to: 'spec.workspaceId === ""',
+    attack: "foreign-workspace",
+  },
+  "the deployment of a spec": {
+    file: VERIFY,
+    from: "name !== claimed.deployment",
+    to: 'name === ""',
+    attack: "wrong-deployment",
+  },
+  "the version of a spec": {
+    file: VERIFY,
+    from: "spec.version !== claimed.version",
+    to: "spec.version < 0",
+    attack: "wrong-version",
+  },
+  "the pools of a spec": {
+    file: VERIFY,
+    from: "!pools.includes(trust.pool)",
+    to: "pools.length === 0",
+    attack: "wrong-pool",
+  },
+  "the expiry of a spec": {
+    file: VERIFY,
+    from: "Date.parse(spec.expiresAt) <= trust.clock.nowMs()",
+    to: "Date.parse(spec.expiresAt) < 0",
+    attack: "expired",
+  },
+  "the floor of a deployment": {
+    file: VERIFY,
+    from: "if (spec.version < floor)",
+    to: "if (spec.version < 0)",
+    attack: "replayed-version",
+  },
+  "the floors on disk": {
+    file: "worker/src/trust/floors.ts",
+    from: "new Map(Object.entries(await readFloors(path)))",
+    to: "new Map()",
+    attack: "replayed-version",
+  },
+  "the tasks that a spec allows alone": {
+    file: VERIFY,
+    from: "if (signed !== null) return signed.pools;",
+    to: "return signed?.pools ?? spec.pools;",
+    attack: "remote-task",
+  },
+  "the schema of parameters": {
+    file: VERIFY,
+    from: "if (faults.length === 0) return;",
+    to: "if (faults.length >= 0) return;",
+    attack: "parameters-schema",
+  },
+  "the size of parameters": {
+    file: VERIFY,
+    from: "> LIMITS.parametersBytes",
+    to: "> Number.MAX_SAFE_INTEGER",
+    attack: "parameters-size",
+  },
+  "the form of ids": {
+    file: "sdk/contract/src/kernel/names.ts",
+    from: "export const Id = z.uuid().toLowerCase();",
+    to: "export const Id = z.string();",
+    attack: "ids",
+  },
+  "the capacity of a worker": {
+    file: "worker/src/attempts/attempts.ts",
+    from: "else if (this.busy() >= this.#options.capacity)",
+    to: "else if (this.busy() < 0)",
+    attack: "more-than-free",
+  },
+  "the pause after answers that come at once": {
+    file: "worker/src/protocol/loop.ts",
+    from: "this.#inRow > QUICK_MAX",
+    to: "this.#inRow < 0",
+    attack: "new-commands",
+  },
+  "the shortest interval of renewals": {
+    file: "worker/src/protocol/renew.ts",
+    from: "Math.max(INTERVAL_MS.least, answer.intervalMs)",
+    to: "answer.intervalMs",
+    attack: "renew-interval",
+  },
+  "the shortest use of a session": {
+    file: "worker/src/protocol/connection.ts",
+    from: "Math.max(SESSION_LEAST_MS, answer.expiresInMs * (1 - RENEW_PART))",
+    to: "answer.expiresInMs * (1 - RENEW_PART)",
+    attack: "short-sessions",
+  },
+  "the largest answer": {
+    file: "worker/src/protocol/transport.ts",
+    from: "if (bytes > mostBytes)",
+    to: "if (bytes < 0)",
+    attack: "endless-answer",
+  },
+  "the characters of a log line": {
+    file: "sdk/contract/src/kernel/log-line.ts",
+    from: 'return terminalText(text.replaceAll(/[\\p{Cc}\\u2028\\u2029]+/gu, " "));',
+    to: "return text;",
+    attack: "terminal-escapes",
+  },
+};
+
+describe.concurrent("without a guard, an attack gets through:", { timeout: 300_000 }, () => {
+  test.each(Object.entries(GUARDS))("%s", async (_name, { file, from, to, attack }) => {
+    expect(readFileSync(new URL(file, ROOT), "utf8")).toContain(from);
+    await using command = startProcess({
+      command: process.execPath,
+      args: [MAIN, "attack", "--only", attack, "--json"],
+      env: {
+        ...process.env,
+        NODE_OPTIONS: `--import ${HOOK}`,
+        REPLACED: JSON.stringify({ file, from, to }),
+        NO_COLOR: "1",
+      },
+    });
+    const code = await command.exited;
+    const { attacks } = JSON.parse(command.output());
+    expect({ code, attacks }).toMatchObject({ code: 1, attacks: [{ name: attack, held: false }, {}] });
+  });
+});
