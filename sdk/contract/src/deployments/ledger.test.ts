@@ -133,6 +133,13 @@ test("a line of a later release with more fields is read, and its hash covers th
   expect(faultOf(text.replace('"later":true', '"later":false'))).toBe("broken-chain");
 });
 
+test("a line names the digest of every kind of code", () => {
+  for (const code of ["a".repeat(40), `sha256:${"a".repeat(64)}`, `sha512:${"a".repeat(128)}`]) {
+    const line = nextLine(parseLedger(""), { ...entry("train", 1), code });
+    expect(parseLedger(`${line}\n`).lines[0]?.entry).toMatchObject({ code });
+  }
+});
+
 test("what is no entry is refused with its line", () => {
   expect(() => parseLedger(`${of(1)}{"deployment":"train"}\n`)).toThrow("Line 2 of the ledger is no entry");
   expect(faultOf("not json\n")).toBe("bad-line");

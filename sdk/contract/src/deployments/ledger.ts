@@ -30,7 +30,8 @@ export const LedgerEntry = z.object({
     .enum(["author", "project"])
     .describe("Whether the deployment sets the expiry, or the time for all specs of the project."),
   spec: Hash.describe("The SHA-256 of the signed payload."),
-  code: z.string().min(1).max(128),
+  // The SHA-512 of a package of npm has 135 characters with its prefix.
+  code: z.string().min(1).max(256),
   keyId: z.string().min(1).max(200),
   at: Instant.describe("When the spec was issued."),
   previous: z
