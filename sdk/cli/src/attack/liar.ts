@@ -262,7 +262,7 @@ export class Liar {
           commands: [],
         };
       case "call":
-        return { runId: body.callId, state: "ready", cause: null, result: null };
+        return { runId: namedRun(body), state: "ready", cause: null, result: null };
       case "tendJobs":
         return { jobs: [], specs: [], cancel: [], gone: [], wanted: this.wantsJobs };
       case "listCheckpoints":
@@ -362,6 +362,11 @@ function refuse(response: ServerResponse): void {
     retryable,
   };
   sendJson(response, body, status);
+}
+
+/** The run that a call asks about, else the one that it starts. */
+function namedRun({ call, callId }: Wire): unknown {
+  return z.object({ runId: z.string() }).safeParse(call).data?.runId ?? callId;
 }
 
 function newToken(): string {
