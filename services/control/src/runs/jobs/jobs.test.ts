@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import {
   type AskedWait,
+  type CallBack,
   DEFAULTS,
   derivedId,
   type JobChange,
@@ -10,7 +11,8 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { records } from "../../fake-worker.fixture.ts";
-import type { WorkerScope } from "../../kernel/index.ts";
+import { updateSealed } from "../../identity/index.ts";
+import { inTransaction, type WorkerScope } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../calls/call.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
@@ -168,6 +170,25 @@ describe("a job", () => {
     expect(await stateOf(flow)).toBe("suspended");
     expect(await callBack(testEnv.deps, { ...at, workspaceId })).toEqual({ state: "satisfied" });
     expect(await stateOf(flow)).toBe("ready");
+  });
+
+  test("of a sealed workspace: a callback says how it ended, and nothing in plain text", async () => {
+    const { flow, jobId, workspaceId } = await waiting();
+    const { deps, clock } = testEnv;
+    await inTransaction(deps, (tx) => updateSealed(tx, { workspaceId, sealed: true, clock }));
+    const send = (report: CallBack) => callBack(deps, { workspaceId, jobId, token: TOKEN, report });
+    await expect(send({ outcome: "completed", result: { rows: "canary" } })).rejects.toMatchObject({
+      code: "plain-value",
+      faults: [{ path: "result", suggestion: expect.stringContaining("the outcome alone") }],
+    });
+    await expect(send({ outcome: "failed", error: "canary" })).rejects.toMatchObject({
+      code: "plain-value",
+      faults: [{ path: "error" }],
+    });
+    expect(await stateOf(flow)).toBe("suspended");
+    expect(await send({ outcome: "completed", result: null })).toEqual({ state: "satisfied" });
+    const { items } = await listWaits(deps, flow.tenancy.scope, { runId: flow.id });
+    expect(items[0]?.answer).toEqual({ outcome: "completed", result: null, value: null });
   });
 
   test("has one outcome, also if another is reported", async () => {

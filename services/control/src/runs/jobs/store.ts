@@ -29,6 +29,15 @@ export async function findJob(
   return raw === undefined ? null : rowOf(job, raw);
 }
 
+/** Whether a workspace is sealed. A backend that calls back has no key that says it. Primary key. */
+export async function takesNoPlainValues(from: Queryable, workspaceId: string): Promise<boolean> {
+  const [row] = await rows<{ sealed: boolean }>(
+    from,
+    sql`select sealed_at is not null as sealed from workspace where id = ${workspaceId}`,
+  );
+  return row?.sealed === true;
+}
+
 /** Every job of a run, the first wanted first. Index job_of_run. */
 export async function listJobsOfRun(from: Queryable, args: RunName & { limit: number }): Promise<JobRow[]> {
   return jobsOf(
