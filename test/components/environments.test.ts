@@ -46,7 +46,7 @@ describe.each(INSTALLERS)("an environment of the package index, by $name", ({ na
       {
         cache: await openCodeCache({ dir: join(home, "environments") }),
         downloads: join(home, "downloads"),
-        config: { python, environment: process.env },
+        config: { python, npm: null, environment: process.env },
         env: { PATH: await find() },
       },
       { environment, codeDir, signal: new AbortController().signal },

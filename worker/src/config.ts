@@ -17,6 +17,7 @@ import { ExternalSources } from "./secrets/external.ts";
 import type { SecretSource, SecretSourceShape, SourceGround } from "./secrets/shapes.ts";
 import { secretSource, vaultFault } from "./secrets/sources.ts";
 import {
+  type NpmShape,
   type PythonIndexShape,
   type RegistryShape,
   Settings,
@@ -52,6 +53,15 @@ export type PythonIndex =
   | { readonly url: string; readonly username?: string; readonly password?: SecretSource }
   | { readonly folder: string };
 
+/** The npm registry that this worker's configuration allows. */
+export interface NpmConfig {
+  readonly registry: string;
+  readonly login?: { readonly username: string; readonly password: SecretSource };
+  readonly token?: SecretSource;
+  /** npm's cache that has the packages. Then nothing is contacted. */
+  readonly cache?: string;
+}
+
 /** The worker's configuration, checked, with absolute paths and its trusted keys. */
 export interface WorkerConfig
   extends Omit<
@@ -64,6 +74,7 @@ export interface WorkerConfig
     | "store"
     | "stores"
     | "python"
+    | "npm"
     | "vaults"
   > {
   readonly key: SecretSource;
@@ -83,6 +94,8 @@ export interface WorkerConfig
     /** The most bytes of environments that are kept, unless runs use more. */
     readonly environmentBytes: number;
   };
+  /** Null: it has none, and installs no packages. */
+  readonly npm: NpmConfig | null;
   /** Reads secrets from commands and Vaults, and keeps them for their time. */
   readonly external: ExternalSources;
   /** The worker's own environment: for `env` sources and allowed variables. */
@@ -241,6 +254,7 @@ async function resolveSettings(
       },
       indexes: mapValues(settings.python.indexes, (index) => pythonIndex(index, ground)),
     },
+    npm: settings.npm === undefined ? null : npmConfig(settings.npm, ground),
     secrets: mapValues(settings.secrets, (source) => secretSource(source, ground)),
     external: new ExternalSources(args),
     environment: args.environment,
@@ -414,6 +428,16 @@ function pythonIndex(index: z.output<typeof PythonIndexShape>, ground: SourceGro
     url,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password: secretSource(password, ground) }),
+  };
+}
+
+function npmConfig(npm: z.output<typeof NpmShape>, ground: SourceGround): NpmConfig {
+  const { registry, username, password, token, cache } = npm;
+  return {
+    registry,
+    ...(username && password && { login: { username, password: secretSource(password, ground) } }),
+    ...(token && { token: secretSource(token, ground) }),
+    ...(cache && { cache: resolve(ground.folder, cache) }),
   };
 }
 

@@ -86,6 +86,22 @@ export const PythonIndexShape = z.union([
   z.strictObject({ folder: z.string().min(1) }),
 ]);
 
+/** Where packages of npm come from. */
+export const NpmShape = z
+  .strictObject({
+    registry: z.url({ protocol: /^https?$/, error: "the address of an npm registry" }),
+    username: z.string().min(1).optional(),
+    password: SecretSourceShape.optional(),
+    token: SecretSourceShape.optional(),
+    cache: z.string().min(1).optional(),
+  })
+  .refine(({ token, password }) => token === undefined || password === undefined, {
+    message: "give a token, or a username and a password",
+  })
+  .refine(({ username, password }) => (username === undefined) === (password === undefined), {
+    message: "give both a username and a password",
+  });
+
 const MIB = 1024 * 1024;
 
 const KeyFile = z.strictObject({ file: z.string().min(1) });
@@ -256,6 +272,9 @@ export const Settings = z.strictObject({
     ),
   runAs: RunAsShape.default("auto").describe(
     `The user that each run has on this machine. \`"users"\`: a user of its own for each attempt, from \`{"uids": "FIRST-LAST"}\` or else ${DEFAULT_UIDS}; the worker must be root, and starts only if that works. \`"worker"\`: the worker's user, so all runs of this worker can read what the worker can. \`"auto"\`: users if the worker is root and the machine allows it, else the worker's user with a warning.`,
+  ),
+  npm: NpmShape.optional().describe(
+    'Where the packages come from that flows do not bundle: `{"registry": URL}`, with `username` and `password`, or `token`, if it needs a login. With `cache`, a cache folder of npm that was filled from this registry, the worker contacts nothing; without it, only the registry. Unset: such flows are refused. Their disk space counts as `python.environmentBytes`.',
   ),
   envAllow: z
     .array(z.string().regex(NAME_PATTERN))

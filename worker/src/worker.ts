@@ -53,7 +53,7 @@ const EVICTION_MS = 3_700_000;
 
 /** How much longer than its own limit a build may take to clean up, milliseconds. */
 const MARGIN_MS = 60_000;
-/** Variables that installers of Python packages may need for a connection. */
+/** Variables that installers of packages may need for a connection. */
 const INSTALLER_VARIABLES = [
   "PATH",
   "HTTP_PROXY",
@@ -65,6 +65,7 @@ const INSTALLER_VARIABLES = [
   "NO_PROXY",
   "no_proxy",
   "PIP_CERT",
+  "NODE_EXTRA_CA_CERTS",
   "REQUESTS_CA_BUNDLE",
   "SSL_CERT_FILE",
   "SSL_CERT_DIR",

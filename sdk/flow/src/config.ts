@@ -3,6 +3,7 @@ import {
   CodeAddress,
   CodePath,
   Name,
+  NpmName,
   NpmPackageName,
   OciAddress,
   parseDuration,
@@ -149,6 +150,16 @@ export interface ProjectConfig {
   readonly expiresInDays?: number | null;
   /** The lock of its Python flows and Python commands. Workers build its environment. @default the worker's interpreter */
   readonly environment?: LockOptions;
+  /** Packages that workers install with npm, because a bundle cannot contain them. @default none: all is bundled */
+  readonly npm?: NpmOptions;
+}
+
+/** The npm packages that workers install. */
+export interface NpmOptions {
+  /** Packages that bundles leave out, such as `@duckdb/node-api`. Their versions come from `package-lock.json`. */
+  readonly packages: readonly string[];
+  /** Packages whose install scripts may run on workers, among `packages` and what they need. @default none */
+  readonly scripts?: readonly string[] | undefined;
 }
 
 /** The lock of a project's Python packages. */
@@ -224,6 +235,12 @@ const AnyRegistry = z.discriminatedUnion("kind", [
 const isDeployment = (value: unknown): value is Deployment =>
   typeof value === "object" && value !== null && "kind" in value && "options" in value;
 
+/** Flows run with the engine and the schemas that the deploy checked. */
+const BundledOut = NpmName.refine(
+  (name) => name !== "towpath" && name !== "zod",
+  "is always part of the bundle; leave it out",
+);
+
 const Lock = z.strictObject({
   lock: CodePath,
   python: z
@@ -251,6 +268,12 @@ const Config = z.strictObject({
   floorLag: z.int().min(0).max(10_000).optional(),
   expiresInDays: z.int().min(0).max(3650).nullable().optional(),
   environment: Lock.optional(),
+  npm: z
+    .strictObject({
+      packages: z.array(BundledOut).min(1).max(64),
+      scripts: z.array(NpmName).max(64).optional(),
+    })
+    .optional(),
 });
 
 /**

@@ -160,8 +160,13 @@ async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess):
   const moved = claimed.launch(deps.bootClock.nowMs());
   failpoint("launch");
   claimed.process = heldProcess(deps, claimed, runner);
-  const [{ dir }, interpreter] = await Promise.all([running.prepared.code(), running.prepared.interpreter()]);
-  await Promise.all([runner.assign(runnerTask(running, { codeDir: dir, interpreter })), moved]);
+  const { prepared } = running;
+  const [{ dir }, interpreter, packages] = await Promise.all([
+    prepared.code(),
+    prepared.interpreter(),
+    prepared.packages(),
+  ]);
+  await Promise.all([runner.assign(runnerTask(running, { codeDir: dir, interpreter, packages })), moved]);
   await removeIfAny(runner.dir);
 }
 
@@ -177,7 +182,9 @@ export async function launchCleanUp(
   const { claimed } = running;
   await claimed.update({ process: { ...runner.identity, mark: runner.mark } });
   claimed.process = heldProcess(deps, claimed, runner);
-  const task = runnerTask(running, { codeDir: (await running.prepared.code()).dir, interpreter: null });
+  const { dir: codeDir } = await running.prepared.code();
+  const packages = await running.prepared.packages();
+  const task = runnerTask(running, { codeDir, interpreter: null, packages });
   if (task.kind !== "flow") throw new LaunchError("Only a flow has hooks.");
   await runner.assign({ ...task, ending });
 }
@@ -185,9 +192,10 @@ export async function launchCleanUp(
 /** @param args.interpreter The Python of a command; a flow's runner is a process of it. */
 function runnerTask(
   running: Running,
-  { codeDir, interpreter }: { codeDir: string; interpreter: Interpreter | null },
+  args: { codeDir: string; interpreter: Interpreter | null; packages: string | null },
 ): RunnerTask {
   const { claimed, stored, prepared } = running;
+  const { codeDir, interpreter, packages } = args;
   const { files } = claimed.store;
   const env = attemptEnvironment({
     spec: stored.spec,
@@ -218,6 +226,7 @@ function runnerTask(
   const flow = {
     module: entry.module,
     exportName: entry.kind === "python" ? entry.function : entry.export,
+    packages,
     handlesFile: files.handlesFile,
     ending: null,
   };

@@ -13,11 +13,12 @@ import { readBootId } from "@towpath/contract/process";
 import { CodeError, type CodeRequest, type FetchedCode, fetchCode } from "../code/index.ts";
 import type { SecretSource } from "../config.ts";
 import {
-  type BuiltEnvironment,
   bringEnvironment,
+  bringPackages,
   checkEnvironment,
   EnvironmentError,
   holdEnvironment,
+  holdPackages,
   type Interpreter,
   interpreterFor,
 } from "../environments/index.ts";
@@ -54,6 +55,8 @@ export interface Prepared {
   readonly code: () => Promise<BroughtCode>;
   /** The interpreter of Python that its entry needs. Null: none. */
   readonly interpreter: () => Promise<Interpreter | null>;
+  /** The folder of the npm packages that its entry needs, installed at the first call. Null: none. */
+  readonly packages: () => Promise<string | null>;
   readonly secrets: ReadonlyMap<string, string>;
   /** The store, with its credentials. */
   readonly store: Context["store"];
@@ -99,21 +102,61 @@ export async function prepareAttempt(
     finding ??= interpreterOf(deps, claimed, { entry: spec.entry, code });
     return finding;
   };
+  let installing: Promise<string | null> | undefined;
+  const packages = () => {
+    installing ??= packagesOf(deps, claimed, { entry: spec.entry, code });
+    return installing;
+  };
   const opened = { parameters, sealedOnly, argument };
-  return { spec, workspaceId, ...opened, code, interpreter, secrets, store, redactor, refs };
+  return { spec, workspaceId, ...opened, code, interpreter, packages, secrets, store, redactor, refs };
 }
 
-/** Keeps the environment of a lock from being removed while an attempt needs it. @throws Refusal when there is no such Python. */
+/**
+ * Keeps the environment of a lock, or installed packages, from being removed while an attempt needs them.
+ * @throws Refusal when there is no such Python.
+ */
 export async function keepEnvironment(
   deps: AttemptDeps,
   claimed: ClaimedAttempt,
   { entry }: Pick<Spec, "entry">,
 ): Promise<void> {
-  const environment = entry.kind === "flow" ? undefined : entry.environment;
-  if (environment?.kind !== "lock") return;
-  const release = await holdEnvironment(deps.environments, environment);
+  const release = await heldFor(deps, entry);
+  if (release === null) return;
   claimed.releaseEnvironment = release;
   if (isOver(claimed.phase)) await release();
+}
+
+async function heldFor(deps: AttemptDeps, entry: Spec["entry"]): Promise<(() => Promise<void>) | null> {
+  if (entry.kind === "flow")
+    return entry.packages === undefined ? null : await holdPackages(deps.environments, entry.packages);
+  const { environment } = entry;
+  return environment?.kind === "lock" ? await holdEnvironment(deps.environments, environment) : null;
+}
+
+/**
+ * The folder of the npm packages that a spec's entry needs, or null. They are installed if they are missing.
+ * @throws Refusal when they cannot be installed; EnvironmentError when they cannot be installed now.
+ */
+export async function packagesOf(
+  deps: AttemptDeps,
+  claimed: ClaimedAttempt,
+  { entry, code }: { entry: Spec["entry"]; code: () => Promise<BroughtCode> },
+): Promise<string | null> {
+  const packages = entry.kind === "flow" ? entry.packages : undefined;
+  if (packages === undefined) return null;
+  const { dir: codeDir } = await code();
+  const beganMs = deps.bootClock.nowMs();
+  const { signal } = claimed.stopping;
+  const onBuild = (count: number) =>
+    void claimed.note("info", `Installs its npm packages: ${count}, for all platforms.`).catch(() => {});
+  const brought = await refusing(deps, claimed, () =>
+    bringPackages(deps.environments, { packages, codeDir, signal, onBuild }),
+  );
+  // The attempt holds them too.
+  await brought.release();
+  if (!brought.cached)
+    await claimed.note("info", `The packages are ready after ${secondsSince(deps, beganMs)} s.`);
+  return brought.dir;
 }
 
 /**
@@ -150,11 +193,11 @@ function secondsSince({ bootClock }: Pick<AttemptDeps, "bootClock">, beganMs: nu
 }
 
 /** Logs why an environment cannot be built. The message leaves this network, and the output does not. */
-async function refusing(
+async function refusing<Brought>(
   deps: Pick<AttemptDeps, "log">,
   claimed: Pick<ClaimedAttempt, "name">,
-  bring: () => Promise<BuiltEnvironment>,
-): Promise<BuiltEnvironment> {
+  bring: () => Promise<Brought>,
+): Promise<Brought> {
   try {
     return await bring();
   } catch (error) {
@@ -278,6 +321,12 @@ export async function bringProgram(
       const release = async () => void (await Promise.all([fetched.release(), built.release()]));
       const program = pythonOf(built.interpreter);
       return { dir: fetched.dir, environmentDir: built.dir, program, release };
+    }
+    const packages = entry.kind === "flow" ? entry.packages : undefined;
+    if (packages !== undefined) {
+      const installed = await bringPackages(deps.environments, { packages, codeDir: fetched.dir, signal });
+      const release = async () => void (await Promise.all([fetched.release(), installed.release()]));
+      return { dir: fetched.dir, environmentDir: installed.dir, program: NODE, release };
     }
     const program =
       entry.kind === "python" ? pythonOf(await interpreterFor(deps.config, environment?.name ?? null)) : NODE;

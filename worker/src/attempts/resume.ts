@@ -16,7 +16,14 @@ import type { AttemptDeps } from "./deps.ts";
 import { type Launched, openAttemptGateway } from "./launch-attempt.ts";
 import { claimName } from "./paths.ts";
 import { type FoundFact, type Phase, restartPhase } from "./phases.ts";
-import { bringCode, interpreterOf, keepEnvironment, type Prepared, secretDigests } from "./prepare.ts";
+import {
+  bringCode,
+  interpreterOf,
+  keepEnvironment,
+  type Prepared,
+  packagesOf,
+  secretDigests,
+} from "./prepare.ts";
 import { isTerminated } from "./spool.ts";
 import { readHistory } from "./spool-records.ts";
 import { heldProcess, watchLinger } from "./stop.ts";
@@ -148,6 +155,7 @@ export async function adopt(
     sealedOnly: stored.sealedOnly,
     code: () => code,
     interpreter: () => interpreterOf(deps, claimed, { entry: stored.spec.entry, code: () => code }),
+    packages: () => packagesOf(deps, claimed, { entry: stored.spec.entry, code: () => code }),
     secrets: secrets ?? new Map(),
     store: access?.store ?? { root: deps.config.store.root },
     redactor,

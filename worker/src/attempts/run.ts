@@ -126,6 +126,7 @@ async function takeRunner(
   const loaded = ahead && runners.takeLoaded(ahead);
   if (loaded) return loaded;
   await prepared.code();
+  await prepared.packages();
   return await runners.take(await programOf(prepared));
 }
 

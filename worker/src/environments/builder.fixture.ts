@@ -10,7 +10,11 @@ await bringEnvironment(
   {
     cache: await openCodeCache({ dir: cacheDir }),
     downloads,
-    config: { python: { interpreters: {}, indexes, environmentBytes: 2 ** 40 }, environment: process.env },
+    config: {
+      npm: null,
+      python: { interpreters: {}, indexes, environmentBytes: 2 ** 40 },
+      environment: process.env,
+    },
     env: { PATH: path },
   },
   { environment, codeDir, signal: new AbortController().signal },

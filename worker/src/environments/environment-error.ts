@@ -11,6 +11,18 @@ export const ENVIRONMENT_ERRORS = {
     kind: "refused",
     next: "Add the index to python.indexes in the worker's configuration, or deploy without it.",
   },
+  "no-npm-registry": {
+    kind: "refused",
+    next: "Set npm.registry or npm.cache in the worker's configuration, or bundle the packages.",
+  },
+  "no-npm": {
+    kind: "refused",
+    next: "Install npm on the worker's machine, on the PATH of the worker.",
+  },
+  "missing-package": {
+    kind: "refused",
+    next: "The worker's log names the package. Publish this version to the worker's npm registry, or add it to its cache.",
+  },
   "no-installer": {
     kind: "refused",
     next: "Install uv on the worker's machine, or pip for this interpreter.",

@@ -47,7 +47,11 @@ async function open(more: { indexes?: Record<string, PythonIndex>; buildMs?: num
   return {
     cache: await openCodeCache({ dir: join(dir, "environments"), onChanged: (tree) => changed.push(tree) }),
     downloads: join(dir, "downloads"),
-    config: { python: { interpreters: {}, indexes, environmentBytes: bytes }, environment: process.env },
+    config: {
+      python: { interpreters: {}, indexes, environmentBytes: bytes },
+      npm: null,
+      environment: process.env,
+    },
     env: { PATH: path },
     ...(buildMs !== undefined && { buildMs }),
   } satisfies EnvironmentDeps;

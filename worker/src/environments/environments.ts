@@ -33,7 +33,7 @@ export interface EnvironmentDeps {
   readonly cache: CodeCache;
   /** The cache of downloads. */
   readonly downloads: string;
-  readonly config: Pick<WorkerConfig, "python" | "environment">;
+  readonly config: Pick<WorkerConfig, "python" | "npm" | "environment">;
   /** Variables of the worker's environment for installers. */
   readonly env: Readonly<Record<string, string>>;
   /**
@@ -126,7 +126,10 @@ export async function holdEnvironment(
 }
 
 /** Removes the environments least recently used above the budget. Those that attempts hold stay. */
-async function keepWithin({ cache, config }: EnvironmentDeps): Promise<void> {
+export async function keepWithin({
+  cache,
+  config,
+}: Pick<EnvironmentDeps, "cache" | "config">): Promise<void> {
   const policy = { maxBytes: config.python.environmentBytes };
   // A tree that cannot be measured now is measured after the next build.
   await pruneCodeCache(cache, { policy }).catch(() => {});

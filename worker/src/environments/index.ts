@@ -8,3 +8,4 @@ export {
   type LockedEnvironment,
 } from "./environments.ts";
 export { checkEnvironment, defaultPython, type Interpreter, interpreterFor } from "./interpreters.ts";
+export { bringPackages, holdPackages } from "./npm.ts";

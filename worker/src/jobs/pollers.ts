@@ -4,7 +4,7 @@ import { bringProgram, storeOfSpec } from "../attempts/index.ts";
 import type { CodeCache } from "../code/index.ts";
 import type { WorkerConfig } from "../config.ts";
 import type { EnvironmentDeps } from "../environments/index.ts";
-import { type RunnerPool, type RunnerProgram, signedEnvironment } from "../launch/index.ts";
+import { type BroughtVersion, packagesIn, type RunnerPool, signedEnvironment } from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
 import { createRedactor, type LiveSecrets, type Redactor } from "../secrets/index.ts";
 import type { Keyrings } from "../store/keyrings.ts";
@@ -147,7 +147,7 @@ export class Pollers {
   async #start(
     spec: Spec,
     args: {
-      code: { readonly dir: string; readonly program: RunnerProgram };
+      code: Pick<BroughtVersion, "dir" | "environmentDir" | "program">;
       ground: JobGround;
       secrets: ReadonlyMap<string, string>;
     },
@@ -161,6 +161,7 @@ export class Pollers {
       kind: "jobs",
       cwd: args.code.dir,
       env,
+      packages: packagesIn(args.code),
       module: entry.module,
       exportName: entry.kind === "python" ? entry.function : entry.export,
       ground: args.ground,

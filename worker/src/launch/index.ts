@@ -9,7 +9,7 @@ export { lastOutput } from "./last-error.ts";
 export { lineLevel } from "./line-level.ts";
 export type { OutputLine } from "./lines.ts";
 export { cutToBytes, markCut } from "./lines.ts";
-export type { AheadVersion, BroughtVersion } from "./loaded-runner.ts";
+export { type AheadVersion, type BroughtVersion, packagesIn } from "./loaded-runner.ts";
 export { type OomWatch, watchOom } from "./oom.ts";
 export type { CommandExit } from "./run-command.ts";
 export type { NumberedAnswer, RunnerTask } from "./runner-message.ts";

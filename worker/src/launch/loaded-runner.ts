@@ -16,7 +16,7 @@ export interface AheadVersion {
   /** No attempt of it may start after this, on the wall clock, milliseconds. Null: no limit. */
   readonly expiresAtMs: number | null;
   /** Its module, and the part of its environment that is the same for every attempt. */
-  readonly code: Omit<RunnerCode, "cwd">;
+  readonly code: Omit<RunnerCode, "cwd" | "packages">;
   /** Brings its code and program, unchanged since they were fetched, and keeps them until they are released. */
   bring(signal: AbortSignal): Promise<BroughtVersion>;
 }
@@ -24,7 +24,7 @@ export interface AheadVersion {
 /** The code of a version in a folder, and the program that runs it. */
 export interface BroughtVersion {
   readonly dir: string;
-  /** The folder of the environment that was built for it. Null: none was. */
+  /** The folder of the environment that was built for it, or of its npm packages. Null: it has none. */
   readonly environmentDir: string | null;
   readonly program: RunnerProgram;
   release(): Promise<void>;
@@ -52,13 +52,24 @@ export async function startLoaded(
   try {
     runner = await spawnRunner(deps, program);
     await untilAborted(runner.ready, signal);
-    await untilAborted(runner.load({ ...version.code, cwd: dir }), signal);
+    await untilAborted(
+      runner.load({ ...version.code, cwd: dir, packages: packagesIn({ program, environmentDir }) }),
+      signal,
+    );
     return { runner, dirs: environmentDir === null ? [dir] : [dir, environmentDir], release };
   } catch (error) {
     await runner?.discard();
     await release();
     throw error;
   }
+}
+
+/** The folder of the npm packages of a version. The environment of Python is its program's. */
+export function packagesIn({
+  program,
+  environmentDir,
+}: Pick<BroughtVersion, "program" | "environmentDir">): string | null {
+  return program.kind === "node" ? environmentDir : null;
 }
 
 /** Ends a runner that no attempt took. */

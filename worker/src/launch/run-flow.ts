@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { REHEARSE_FLOW, RUN_ENDING, RUN_FLOW, type RunFlow } from "@towpath/contract/words";
 import { addToEnvironment } from "./config.ts";
+import { findPackages } from "./find-packages.ts";
 import { reportFailure } from "./report-failure.ts";
 import type { RunnerCode, RunnerTask } from "./runner-message.ts";
 import { mapStacks } from "./source-maps.ts";
@@ -59,7 +60,8 @@ class NotAFlow extends Error {
 }
 
 /** The flow that a task names, imported. @throws NotAFlow if there is none of that name. */
-export async function flowOf({ cwd, module: file, exportName }: RunnerCode): Promise<unknown> {
+export async function flowOf({ cwd, module: file, exportName, packages }: RunnerCode): Promise<unknown> {
+  if (packages !== null) findPackages({ codeDir: cwd, packages });
   const module: unknown = await import(pathToFileURL(join(cwd, file)).href);
   const flow = isKeyed(module) ? module[exportName] : undefined;
   if (flow !== undefined) return flow;

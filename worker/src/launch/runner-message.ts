@@ -7,6 +7,8 @@ export interface RunnerCode {
   readonly env: Readonly<Record<string, string>>;
   readonly module: string;
   readonly exportName: string;
+  /** The folder of installed npm packages. Null: the code is complete. */
+  readonly packages: string | null;
 }
 
 /** What a runner may get before its task: the code of that task. No secret, and nothing of any run. */

@@ -69,9 +69,14 @@ function asCode(output: OutputFile, root: string): CodeFile {
  * Bundles flow modules with all their imports, including the SDK, as ES modules with the paths of their sources. Shared
  * code goes to `chunks/`. The same sources give the same bytes in any folder.
  * @param modules Relative to the project, with `/`.
+ * @param installed The packages that workers install, which are left out. @default none
  * @throws Failure that names file and line.
  */
-export async function bundleModules(root: string, modules: readonly string[]): Promise<Bundle> {
+export async function bundleModules(
+  root: string,
+  modules: readonly string[],
+  installed: readonly string[] = [],
+): Promise<Bundle> {
   if (modules.length === 0) return { files: [], modules: new Map(), natives: [] };
   const outcome = await build({
     absWorkingDir: root,
@@ -85,6 +90,7 @@ export async function bundleModules(root: string, modules: readonly string[]): P
     format: "esm",
     platform: "node",
     target: "node22.18",
+    external: [...installed],
     splitting: true,
     // If the project's manifest says CommonJS, the file extension marks these files as ES modules.
     outExtension: (await areModulesByDefault(root)) ? {} : { ".js": ".mjs" },

@@ -90,7 +90,7 @@ export async function buildCode(
   const modules = [...new Set(flows)];
   const isRemote = new Map(project.python.map((one) => [one.module, remoteTasksOfPython(one)]));
   const [bundle, { files, links, data, warnings: fileWarnings }] = await Promise.all([
-    bundleModules(project.root, modules),
+    bundleModules(project.root, modules, project.packages?.names),
     readProjectFiles(project.root, { patterns: project.files, environment }),
   ]);
   const versions = await Promise.all(modules.map((module) => versionsOf(project.root, module)));
@@ -102,11 +102,12 @@ export async function buildCode(
     ...fileWarnings,
     ...bundle.natives.map(
       (name) =>
-        `${name} contains native code, which cannot be bundled, so the flow will not find it; use a command deployment, which can use packages installed on the worker's machine`,
+        `${name} contains native code, which cannot be bundled, so the flow will not find it; list the package under \`npm.packages\` in ${project.configFile}, and workers install it`,
     ),
   ];
   const stage = stageFiles(project);
-  const locked = project.environment === null ? [] : [project.environment.file];
+  const ofPython = project.environment === null ? [] : [project.environment.file];
+  const locked = [...ofPython, ...(project.packages?.files ?? [])];
   const tree = codeTree([...files, ...bundle.files, ...stage, ...locked]);
   const reached = new Map(versions.map((one) => [one.module, one.modules]));
   const sources = {
@@ -115,8 +116,8 @@ export async function buildCode(
     configFile: project.configFile,
     python: pythonReach(project),
   };
-  const ofPython = project.python.map((one) => [one.module, one.tasks] as const);
-  const tasks = new Map([...versions.map((one) => [one.module, one.tasks] as const), ...ofPython]);
+  const inPython = project.python.map((one) => [one.module, one.tasks] as const);
+  const tasks = new Map([...versions.map((one) => [one.module, one.tasks] as const), ...inPython]);
   const remote = new Map([...versions.map((one) => [one.module, one.remote] as const), ...isRemote]);
   const names = new Map(versions.map((one) => [one.module, one.names]));
   return { tree, modules: bundle.modules, tasks, remote, names, sources, warnings };

@@ -123,6 +123,7 @@ async function projectIn(root: string): Promise<Project> {
     stores: [],
     stageNames: [],
     environment: null,
+    packages: null,
     configFile: "towpath.config.ts",
     python: [],
     stage: null,

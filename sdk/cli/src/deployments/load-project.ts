@@ -15,6 +15,7 @@ import { Failure } from "../failure.ts";
 import { STATE_FOLDER_NAME, type StateFolder } from "../kernel/state-folder.ts";
 import { findFlow } from "./flow-module.ts";
 import { loadAdvice } from "./load-advice.ts";
+import { type ProjectPackages, readNpmLock } from "./npm-lock.ts";
 import { lendOwnPackages } from "./own-packages.ts";
 import type { Project, ProjectDeployment, Registry } from "./project.ts";
 import {
@@ -152,8 +153,17 @@ async function settingsFor(
 /** The first words of a command that runs Python. */
 const PYTHON_WORDS = ["python", "python3"];
 
-async function entryOf(root: string, one: Deployment, locked: ProjectEnvironment | null): Promise<Entry> {
-  if (one.kind === "flow") return { kind: "flow", ...(await findFlow(root, one.flow)) };
+/** What workers build for a project: its Python environment and its npm packages. */
+interface Installed {
+  readonly locked: ProjectEnvironment | null;
+  readonly packages: ProjectPackages | null;
+}
+
+async function entryOf(root: string, one: Deployment, { locked, packages }: Installed): Promise<Entry> {
+  if (one.kind === "flow") {
+    const needed = packages && { packages: packages.packages };
+    return { kind: "flow", ...(await findFlow(root, one.flow)), ...needed };
+  }
   const isPython = one.kind === "python" || PYTHON_WORDS.includes(one.command[0] ?? "");
   const own = one.environment ?? (isPython ? locked?.environment : undefined);
   const environment = own && { environment: own };
@@ -164,10 +174,10 @@ async function entryOf(root: string, one: Deployment, locked: ProjectEnvironment
 
 async function deploymentOf(
   loaded: Loaded,
-  args: { deployment: Deployment; stage: NamedStage | null; locked: ProjectEnvironment | null },
+  args: { deployment: Deployment; stage: NamedStage | null } & Installed,
 ): Promise<ProjectDeployment> {
   const { root, config, found } = loaded;
-  const { deployment, stage, locked } = args;
+  const { deployment, stage } = args;
   const ground = { pool: stage?.pool ?? config.pool, store: stage?.store ?? config.store };
   const plain = await settingsFor(loaded, deployment, ground).catch((cause: unknown) => {
     if (cause instanceof Failure) throw cause;
@@ -175,7 +185,7 @@ async function deploymentOf(
   });
   const env = { ...plain.env, ...stage?.env };
   const settings = { ...plain, stage: stage?.name ?? null, env };
-  return { entry: await entryOf(root, deployment, locked), settings };
+  return { entry: await entryOf(root, deployment, args), settings };
 }
 
 /** The locked environment of a project. Null: it has none. @throws Failure about its lock */
@@ -285,9 +295,10 @@ export async function loadProject(
   );
   if (stage !== null) await checkSettings(loaded, { stage: stage.name, resources });
   const locked = await environmentOf(loaded);
+  const packages = config.npm === undefined ? null : await readNpmLock(root, config.npm);
   const deployments: ProjectDeployment[] = [];
   for (const deployment of config.deployments)
-    deployments.push(await deploymentOf(loaded, { deployment, stage, locked }));
+    deployments.push(await deploymentOf(loaded, { deployment, stage, locked, packages }));
   const registry = registryOf(root, { config, folder: args.folder });
   return {
     root,
@@ -299,6 +310,7 @@ export async function loadProject(
     environment: locked,
     floorLag: config.floorLag,
     expiresInDays: config.expiresInDays,
+    packages,
     deployments,
     stores: [config.store, ...Object.values(config.stages ?? {}).map((one) => one.store)].filter(
       (name) => name !== undefined,

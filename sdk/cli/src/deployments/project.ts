@@ -1,6 +1,7 @@
 import { deploymentNameOf, type Entry, needsOf } from "@towpath/contract";
 import type { Registry as DefinedRegistry, DeploymentSettings } from "towpath/config";
 import type { Wanting } from "../pools/find.ts";
+import type { ProjectPackages } from "./npm-lock.ts";
 import type { PythonFlowFacts } from "./python/describe.ts";
 import type { ProjectEnvironment } from "./python/lock.ts";
 
@@ -34,6 +35,8 @@ export interface Project {
   readonly files: readonly string[] | undefined;
   /** The locked environment of its Python flows and commands. Null: it has none. */
   readonly environment: ProjectEnvironment | null;
+  /** The packages that workers install for its flows. Null: their bundles are complete. */
+  readonly packages: ProjectPackages | null;
   readonly deployments: readonly ProjectDeployment[];
   /** The most versions that a floor may stay behind the new one. Undefined: the default. */
   readonly floorLag?: number | undefined;

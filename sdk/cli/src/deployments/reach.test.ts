@@ -39,6 +39,7 @@ async function changedBy(...changes: Readonly<Record<string, string | null>>[]):
     stores: [],
     stageNames: [],
     environment: null,
+    packages: null,
     configFile: "towpath.config.ts",
     python: [],
     stage: null,

@@ -308,3 +308,22 @@ test("Commands and Vaults are read as the worker reads them, and no check has a 
   expect(found("package index own")?.detail).toContain("its password: It is missing");
   expect(JSON.stringify(await found("secret db"))).not.toContain("the-value");
 });
+
+test("The npm registry of a worker must answer, and its login must be there", async () => {
+  expect((await finds({}))("npm registry")).toBeUndefined();
+  const at = (npm: object) => finds({ npm });
+  const down = await at({ registry: "http://127.0.0.1:9/" });
+  expect(down("npm registry")).toMatchObject({ ok: false, detail: expect.stringContaining("127.0.0.1:9") });
+  const noToken = (await at({ registry: "http://127.0.0.1:9/", token: { env: "UNSET" } }))("npm registry");
+  expect(noToken).toMatchObject({ ok: false, fix: "correct npm.token" });
+  const server = createServer((_, answer) => answer.end("{}"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const registry = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const found = await at({ registry });
+  server.close();
+  expect(found("npm registry")).toMatchObject({ ok: true, detail: registry });
+  expect(found("npm")).toMatchObject({ ok: true, detail: expect.stringMatching(/^\d+\./) });
+  const cached = await at({ registry: "http://127.0.0.1:9/", cache: "npm-cache" });
+  expect(cached("npm cache")).toMatchObject({ ok: true });
+  expect(cached("npm registry")).toBeUndefined();
+});

@@ -24,6 +24,7 @@ import { registryTroubleOf } from "./ask-registry.ts";
 import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
 import { openSshFiles } from "./ssh-files.ts";
 import { checkStores } from "./stores.ts";
+import { checkNpm, WorkerNpm } from "./worker-npm.ts";
 import { checkPython, WorkerPython } from "./worker-python.ts";
 import { checkWalls } from "./worker-walls.ts";
 
@@ -83,6 +84,7 @@ const WorkerFile = z.looseObject({
   stores: z.record(z.string(), StoreSettings).default({}),
   secrets: z.record(z.string(), SecretSource).default({}),
   python: WorkerPython.prefault({}),
+  npm: WorkerNpm.optional(),
 });
 
 interface Looked {
@@ -352,5 +354,6 @@ export async function checkWorkerFile(invocation: Invocation, file: string): Pro
     ...(await checkWalls(invocation, path)),
     ...(await checkSecrets(a)),
     ...(await checkPython({ ...ground, at: a.at }, config.python)),
+    ...(await checkNpm({ ...ground, at: a.at }, config.npm)),
   ];
 }

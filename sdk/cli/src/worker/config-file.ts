@@ -1,9 +1,11 @@
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import type { Client } from "@towpath/client";
 import { LIMITS } from "@towpath/contract";
 import type { Project } from "../deployments/project.ts";
@@ -11,6 +13,10 @@ import { pythonFor } from "../deployments/python/python-for.ts";
 import { readOwnFile, type StateFolder, writeWhole } from "../kernel/state-folder.ts";
 import { pythonIndexes } from "./python-indexes.ts";
 
+const run = promisify(execFile);
+
+/** How long npm may take to say its registry, milliseconds. */
+const NPM_MS = 30_000;
 /** How long a local worker lets work finish when it is stopped. */
 const LOCAL_DRAIN_MS = 3_000;
 /** How many attempts a local worker runs at once. */
@@ -98,6 +104,21 @@ async function pythonOf(
   return { python: { ...interpreters, indexes: Object.assign({}, ...indexes) } };
 }
 
+/** The npm registry of a developer's machine, as npm finds it. Without npm there is none. */
+async function npmOf(
+  projects: readonly Project[],
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<object> {
+  const project = projects.find(({ packages }) => packages !== null);
+  if (project === undefined) return {};
+  const options = { cwd: project.root, env: environment as NodeJS.ProcessEnv, timeout: NPM_MS };
+  const registry = await run("npm", ["config", "get", "registry"], options).then(
+    ({ stdout }) => stdout.trim(),
+    () => "",
+  );
+  return URL.canParse(registry) ? { npm: { registry } } : {};
+}
+
 /** On one machine each store has its own folder. */
 function storesOf(
   folder: StateFolder,
@@ -144,6 +165,7 @@ export async function writeWorkerConfig(args: {
     store: { root: pathToFileURL(folder.store).href, ...keys },
     stores: storesOf(folder, { projects: args.projects, keys }),
     ...(await pythonOf(args.projects, args.environment)),
+    ...(await npmOf(args.projects, args.environment)),
     drainMs: LOCAL_DRAIN_MS,
     // A developer's own flows, which write beside their code.
     runAs: "worker",

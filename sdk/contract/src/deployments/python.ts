@@ -1,15 +1,6 @@
 import { z } from "zod";
 import { Name } from "../kernel/names.ts";
-
-/** A path in the code: relative, with `/`, without `..`. */
-export const CodePath = z
-  .string()
-  .max(512)
-  .refine(
-    (path) => path !== "" && !path.startsWith("/") && !path.includes("\\") && !path.includes("\0"),
-    "a relative path with /",
-  )
-  .refine((path) => !path.split("/").includes(".."), "must stay inside the code");
+import { CodePath } from "./code-path.ts";
 
 /** The name of a top-level function in a Python module. */
 export const PythonName = z

@@ -17,7 +17,9 @@ import type { Fault } from "../kernel/problems.ts";
 import { Concurrency, LimitUses } from "../limits/limits.ts";
 import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
 import { sealable, sealableText } from "../sealing/fields.ts";
-import { CodePath, PythonCodecs, PythonEnvironment, PythonName } from "./python.ts";
+import { CodePath } from "./code-path.ts";
+import { NodePackages } from "./node-packages.ts";
+import { PythonCodecs, PythonEnvironment, PythonName } from "./python.ts";
 
 /** A cause on the wire. */
 export const CauseName = z.enum(CAUSE_NAMES);
@@ -74,6 +76,7 @@ export const Entry = z.discriminatedUnion("kind", [
       .string()
       .regex(/^[A-Za-z_$][\w$]*$/)
       .max(128),
+    packages: NodePackages.optional().describe("Missing: the code is complete."),
   }),
   z.object({
     kind: z.literal("python"),

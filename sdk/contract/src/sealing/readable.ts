@@ -60,6 +60,7 @@ export const READABLE_FIELDS: readonly { readonly why: string; readonly fields: 
       "spec:entry.argv[]",
       "spec:entry.module",
       "spec:entry.environment.requirements",
+      "spec:entry.packages.folder",
       "spec:tasks{}",
       "control record:codeVersion",
       "openSession:version",

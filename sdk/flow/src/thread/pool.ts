@@ -23,6 +23,23 @@ export const FIRST_LINES = `
 // Stacks name the author's lines: a thread does not share the settings of the run's own thread.
 process.setSourceMapsEnabled(true);
 const { parentPort } = require("node:worker_threads");
+// A thread has no hooks of the run's own thread. This one finds the npm packages that the worker has installed.
+const packages = process.env.TOWPATH_PACKAGES;
+if (packages) {
+  const { isBuiltin, registerHooks } = require("node:module");
+  const parentURL = require("node:url").pathToFileURL(packages + "/package.json").href;
+  const isPackage = (specifier) => /^(?:@[a-z0-9~-][^/]*\\/)?[a-z0-9~][^:]*$/i.test(specifier) && !isBuiltin(specifier);
+  registerHooks({
+    resolve(specifier, context, next) {
+      try {
+        return next(specifier, context);
+      } catch (error) {
+        if (!isPackage(specifier)) throw error;
+        return next(specifier, { ...context, parentURL });
+      }
+    },
+  });
+}
 parentPort.once("message", async (first) => {
   try {
     await import(first.module);

@@ -1,0 +1,31 @@
+import { isBuiltin, registerHooks } from "node:module";
+import { join, sep } from "node:path";
+import { pathToFileURL } from "node:url";
+import { addToEnvironment } from "./config.ts";
+
+/** The variable that names the folder for threads of the run. */
+const PACKAGES = "TOWPATH_PACKAGES";
+/** A package, and not a path, an address or an import of the package itself. */
+const PACKAGE = /^(?:@[a-z0-9~-][^/]*\/)?[a-z0-9~][^:]*$/i;
+
+/**
+ * Lets a flow's code import packages that lie in another folder. Node looks for packages beside the code and above it, where a
+ * worker has none.
+ */
+export function findPackages({ codeDir, packages }: { codeDir: string; packages: string }): void {
+  addToEnvironment({ [PACKAGES]: packages });
+  const code = pathToFileURL(codeDir + sep).href;
+  const parentURL = pathToFileURL(join(packages, "package.json")).href;
+  registerHooks({
+    resolve(specifier, context, next) {
+      const isOurs = context.parentURL?.startsWith(code) && PACKAGE.test(specifier) && !isBuiltin(specifier);
+      if (!isOurs) return next(specifier, context);
+      try {
+        return next(specifier, { ...context, parentURL });
+      } catch {
+        // The error for the code's own module says where it is imported.
+        return next(specifier, context);
+      }
+    },
+  });
+}
