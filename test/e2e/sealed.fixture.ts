@@ -18,7 +18,7 @@ export const leaky = flow({ name: "leaky", input, runName: "named {marker}" }, a
 });
 export const asks = flow({ name: "asks", input: z.object({ marker: z.string() }) }, async ({ marker }) => {
   const event = await suspend.event("landed", { key: "k-" + marker.replace("canary-", ""), schema: z.object({ said: z.string() }) });
-  const answer = await suspend.input({ title: "Is it right?", schema: z.object({ why: z.string().describe(marker) }) });
+  const answer = await suspend.input({ title: "Is it right, " + marker + "?", schema: z.object({ why: z.string().describe(marker) }) });
   log.info("heard " + event.said + " " + answer.why);
   try {
     await ctx.runDeployment("leaky", { marker: "canary-child-" + marker });
@@ -76,7 +76,7 @@ def leaky(marker: str = "canary-in-a-default-6b1f") -> None:
 @flow
 def asks(marker: str) -> None:
     event = suspend.event("landed", Said, key="k-" + marker.replace("canary-", ""))
-    answer = suspend.input("Is it right?", Why)
+    answer = suspend.input("Is it right, " + marker + "?", Why)
     log.info("heard " + event.said + " " + answer.why)
     try:
         run_child("leaky", {"marker": "canary-child-" + marker})

@@ -112,7 +112,9 @@ inEachLanguage((language) => {
     });
     const asked = async () =>
       (await client.listWaits({ params: { runId }, query: {} })).items.find(({ kind }) => kind === "input");
-    await expect.poll(async () => (await asked())?.title, { timeout: 60_000 }).toBe("Is it right?");
+    await expect
+      .poll(async () => (await asked())?.title, { timeout: 60_000 })
+      .toBe(`Is it right, ${marker}?`);
     const wait = await asked();
     await expect(
       stack.client.answerWait({

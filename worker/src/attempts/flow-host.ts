@@ -255,7 +255,8 @@ async function forwardCall(
     );
   }
   if (call.kind === "start-task") checkRemoteTask(stored, call);
-  const callId = await derivedId(stored.assignment.runId, path);
+  // An id of the path itself would tell which of a few titles it has.
+  const callId = await derivedId(stored.assignment.runId, prepared.redactor.hide?.(path) ?? path);
   const signed = refs.call(redactCall(prepared.redactor, { path, call }), callId);
   const run = sealedRunOf({ stored, prepared });
   const asked = deps.keyring === null ? signed : sealCall(deps.keyring, run, { callId, call: signed });

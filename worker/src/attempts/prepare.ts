@@ -31,7 +31,7 @@ import {
   type RunnerProgram,
 } from "../launch/index.ts";
 import { readSecretsOf } from "../registry-secrets.ts";
-import { openParameters } from "../sealing/index.ts";
+import { maskOf, openParameters } from "../sealing/index.ts";
 import { createRedactor, type Redactor, readSecret } from "../secrets/index.ts";
 import type { RefSigner } from "../store/sign-refs.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
@@ -90,7 +90,8 @@ export async function prepareAttempt(
   await keepEnvironment(deps, claimed, spec);
   const secrets = await deps.secrets.resolve(spec.secrets.map(({ name }) => name));
   const { store, secrets: ofStore, refs } = await storeOfSpec(deps, { spec, originId: originOf(assignment) });
-  const redactor = createRedactor(new Map([...secrets, ...ofStore]));
+  const hide = maskOf(deps.keyring, { assignment, workspaceId });
+  const redactor = createRedactor(new Map([...secrets, ...ofStore]), hide);
   const argument = await argumentOf({ assignment, spec, refs }, redactor);
   let bringing: Promise<BroughtCode> | undefined;
   const code = () => {

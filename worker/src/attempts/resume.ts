@@ -3,7 +3,7 @@ import { computeOf, needsOf } from "@towpath/contract";
 import { readBootId } from "@towpath/contract/process";
 import { killMarked, waitForExit } from "../host/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
-import { openParameters } from "../sealing/index.ts";
+import { maskOf, openParameters, type PathMask } from "../sealing/index.ts";
 import { createRedactor } from "../secrets/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
 import { RefSigner } from "../store/sign-refs.ts";
@@ -146,12 +146,12 @@ export async function adopt(
   const code = bringCode(deps, claimed, stored.spec.code).catch(() => ({ dir: "", cached: false }));
   // It may be gone, and so may its interpreter: the process runs on all the same.
   keepEnvironment(deps, claimed, stored.spec).catch(() => {});
-  const redactor = createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])]));
+  const redactor = createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])]), opened?.hide);
   const refs = access?.refs ?? new RefSigner([], stored);
   const prepared: Prepared = {
     spec: stored.spec,
     workspaceId: stored.workspaceId,
-    parameters: opened ?? {},
+    parameters: opened?.parameters ?? {},
     sealedOnly: stored.sealedOnly,
     code: () => code,
     interpreter: () => interpreterOf(deps, claimed, { entry: stored.spec.entry, code: () => code }),
@@ -218,13 +218,14 @@ export function markOf(deps: AttemptDeps, { process }: StoredAttempt): string {
   return process?.mark.startsWith(markPrefix(deps.paths.runners)) ? process.mark : "";
 }
 
-/** The parameters in plain; null if they cannot be opened any more. */
+/** The parameters in plain, and what hides parts of paths; null if the workspace key is not here any more. */
 function openedAsBefore(
   { keyring }: Pick<AttemptDeps, "keyring">,
-  { assignment, workspaceId }: StoredAttempt,
-): Prepared["parameters"] | null {
+  stored: StoredAttempt,
+): { readonly parameters: Prepared["parameters"]; readonly hide: PathMask | null } | null {
   try {
-    return openParameters(keyring, { assignment, workspaceId, sealedOnly: false });
+    const parameters = openParameters(keyring, { ...stored, sealedOnly: false });
+    return { parameters, hide: maskOf(keyring, stored) };
   } catch {
     return null;
   }

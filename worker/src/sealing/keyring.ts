@@ -98,7 +98,17 @@ export class WorkerKeyring {
 
   /** A text's MAC for one purpose, always with the first key. */
   mac(purpose: string, text: string): string {
-    const key = derived(this.#keys[0].secret, JSON.stringify(["towpath-seal-mac", purpose]), 32);
-    return createHmac("sha256", key).update(text).digest("base64url");
+    return this.#macWith(this.#keys[0], purpose, text);
+  }
+
+  /** A text's MAC for one purpose with the key of this id. Null: there is no such key. */
+  macUnder(kid: string, purpose: string, text: string): string | null {
+    const found = this.#keys.find((one) => one.kid === kid);
+    return found === undefined ? null : this.#macWith(found, purpose, text);
+  }
+
+  #macWith(key: WorkspaceKey, purpose: string, text: string): string {
+    const info = JSON.stringify(["towpath-seal-mac", purpose]);
+    return createHmac("sha256", this.#contentKeys.of(key, info)).update(text).digest("base64url");
   }
 }

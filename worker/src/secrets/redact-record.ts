@@ -126,7 +126,7 @@ export function redactRef(redactor: Redactor, ref: Ref): Ref {
 
 /** Redacts a path, always in the same way, so that it is recognized. */
 export function redactPath(redactor: Redactor, path: string): string {
-  return identity(redactor, path, CHARS.path);
+  return identity(redactor, redactor.hide?.(path) ?? path, CHARS.path);
 }
 
 /** Redacts the paths of a call's producers like the paths of those calls. */

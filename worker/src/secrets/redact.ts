@@ -30,6 +30,8 @@ export interface Redactor {
    * the text as it is. Only for the flow itself, which compares it.
    */
   restore(text: string): string;
+  /** Hides what must not leave in a path, before it is redacted. Missing: nothing. */
+  readonly hide?: (path: string) => string;
   /** Length of the longest form in characters: so much of the end of a cut text may be part of a secret. */
   readonly longest: number;
 }
@@ -37,8 +39,16 @@ export interface Redactor {
 /**
  * Makes a redactor for secrets by name. It knows each value and each of its lines of at least 4 characters, in
  * every form of `patternOf`.
+ * @param hide Hides what else must not leave in a path.
  */
-export function createRedactor(secrets: ReadonlyMap<string, string>): Redactor {
+export function createRedactor(
+  secrets: ReadonlyMap<string, string>,
+  hide: Redactor["hide"] | null = null,
+): Redactor {
+  return { ...redactorOf(secrets), ...(hide && { hide }) };
+}
+
+function redactorOf(secrets: ReadonlyMap<string, string>): Redactor {
   const parts = partsOf(secrets);
   const finders = [...findersOfLong(parts), ...findersOfShort(parts)];
   if (finders.length === 0) return { text: storable, restore: (text) => text, longest: 0 };
