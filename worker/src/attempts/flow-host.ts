@@ -267,7 +267,8 @@ async function forwardCall(
       { signal },
     );
     noteJob(deps, asked);
-    const opened = openCalled({ keyring: deps.keyring, run, sealedOnly: prepared.sealedOnly }, answer);
+    const opener = { keyring: deps.keyring, run, sealedOnly: prepared.sealedOnly };
+    const opened = openCalled(opener, { called: answer, callId });
     return grantedAsAsked({ call, asked }, await refs.answer(opened, { call, callId }));
   });
 }

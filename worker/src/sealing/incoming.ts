@@ -161,24 +161,34 @@ function openAnswer({ keyring, run, sealedOnly }: AnswerOpener, answer: Json, wa
   return JSON.parse(asProblem(() => openText(keyring, compact, expected)));
 }
 
-/** The control plane's answer to a call, in plain. @throws Problem `bad-seal`. */
-export function openCalled(opener: AnswerOpener, called: Called): Called {
+/**
+ * The control plane's answer to a call, in plain.
+ * @param args.callId The call's own id. The id in the answer may be another question's.
+ * @throws Problem `bad-seal`.
+ */
+export function openCalled(
+  opener: AnswerOpener,
+  { called, callId }: { called: Called; callId: string },
+): Called {
   if (!("waitId" in called))
     return { ...called, error: openError(opener, called.error, [ORIGINS.run(called.runId)]) };
   const { run, job, answer } = called;
   return {
     ...called,
     answer:
-      job === undefined && run === null
-        ? openAnswer(opener, answer, called.waitId)
-        : openOutcome(opener, answer),
+      job === undefined && run === null ? openAnswer(opener, answer, callId) : openOutcome(opener, answer),
     run: run && { ...run, error: openError(opener, run.error, [ORIGINS.run(run.runId)]) },
   };
 }
 
-/** The outcome of an external job. A worker sealed the message of its error. */
+/** The outcome of an external job. A worker sealed the message of its error. A callback's own result cannot be trusted. */
 function openOutcome(opener: AnswerOpener, answer: Json): Json {
   if (typeof answer !== "object" || answer === null || Array.isArray(answer)) return answer;
+  if (opener.sealedOnly && !saysNothing(answer.value))
+    throw new Problem(
+      "bad-seal",
+      "The job's callback has a result, which may be forged. In a sealed workspace it may only say how the job ended: let the job write its result where the flow reads it.",
+    );
   const { error } = answer;
   if (typeof error !== "object" || error === null || Array.isArray(error)) return answer;
   const { name, message, stack } = error;
