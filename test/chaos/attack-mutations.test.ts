@@ -119,6 +119,48 @@ const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; 
     to: "if (bytes < 0)",
     attack: "endless-answer",
   },
+  "the MAC of a ref": {
+    file: "worker/src/store/sign-refs.ts",
+    from: "return isOne ? {",
+    to: "return isOne || told.byteLength > 0 ? {",
+    attack: "chosen-results",
+  },
+  "the MAC of arguments": {
+    file: "worker/src/store/sign-refs.ts",
+    from: "return isOne ? {",
+    to: "return isOne || told.byteLength > 0 ? {",
+    attack: "chosen-arguments",
+  },
+  "the owner of a result": {
+    file: "worker/src/store/sign-refs.ts",
+    from: "const told = [...owner, uri,",
+    to: "const told = [owner.length > 0, uri,",
+    attack: "chosen-results",
+  },
+  "the owner of a run's result": {
+    file: "worker/src/attempts/attempt-refs.ts",
+    from: 'this.#refs.checked(run.result, ["run", run.runId])',
+    to: "run.result",
+    attack: "chosen-run-results",
+  },
+  "the job of a handle": {
+    file: "worker/src/attempts/attempt-refs.ts",
+    from: 'this.#refs.checked(job.handle, ["handle", this.#run.deployment, jobId])',
+    to: "job.handle",
+    attack: "chosen-handles",
+  },
+  "the wait of an answer": {
+    file: "worker/src/attempts/attempt-refs.ts",
+    from: "if (answer.waitId !== callId)",
+    to: 'if (answer.waitId === "")',
+    attack: "chosen-handles",
+  },
+  "the run of a remote task": {
+    file: "worker/src/attempts/attempt-refs.ts",
+    from: "if (input !== null && (await isChildOf(callId, runId, RETRIES_MAX)))",
+    to: "if (input !== null)",
+    attack: "chosen-arguments",
+  },
   "the characters of a log line": {
     file: "sdk/contract/src/kernel/log-line.ts",
     from: 'return terminalText(text.replaceAll(/[\\p{Cc}\\u2028\\u2029]+/gu, " "));',

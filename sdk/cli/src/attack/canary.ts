@@ -50,9 +50,39 @@ for (let time = 0; time < Number(times); time++)
 
 const ASKER_FILE = "asker.mjs";
 
+/** Sends requests to its worker's gateway one after another, as an engine does, and prints each answer whole. */
+const SPEAKER = `
+import { readFileSync } from "node:fs";
+import { request } from "node:http";
+const token = readFileSync(process.env.TOWPATH_TOKEN_FILE, "utf8").trim();
+const ask = ([method, path, body, type]) => new Promise((resolve) => {
+  const headers = { authorization: "Bearer " + token, ...(type && { "content-type": type }) };
+  const sent = request({ socketPath: process.env.TOWPATH_SOCKET, method, path, headers }, (answer) => {
+    let text = "";
+    answer.on("data", (chunk) => { text += chunk; });
+    answer.on("end", () => resolve(answer.statusCode + " " + text));
+  });
+  sent.on("error", (error) => resolve("0 " + error.message));
+  sent.end(body);
+});
+for (const one of JSON.parse(process.argv[2]))
+  for (let time = 0; time < (one[4] ?? 1); time++) console.log("answer " + (await ask(one)));
+`;
+
+const SPEAKER_FILE = "speaker.mjs";
+
+/** A request of the run protocol, and how often it is sent. @default once */
+export type Spoken = readonly [
+  method: "GET" | "POST",
+  path: string,
+  body?: string,
+  type?: string,
+  times?: number,
+];
+
 /** The code of the test specs. */
 export function canaryCode(): CodeTree {
-  const files = { [ASKER_FILE]: ASKER, [CANARY_FILE]: CANARY };
+  const files = { [ASKER_FILE]: ASKER, [CANARY_FILE]: CANARY, [SPEAKER_FILE]: SPEAKER };
   return Object.entries(files).map(([path, text]) => ({
     path,
     bytes: new TextEncoder().encode(text),
@@ -63,6 +93,11 @@ export function canaryCode(): CodeTree {
 /** The command of a test spec that asks its worker for calls or checkpoints, so many times. */
 export function askerCommand(marker: string, question: "call" | "listCheckpoints", times: number): string[] {
   return [process.execPath, ASKER_FILE, marker, question, String(times)];
+}
+
+/** The command of a test spec that sends these requests to its worker. */
+export function speakerCommand(requests: readonly Spoken[]): string[] {
+  return [process.execPath, SPEAKER_FILE, JSON.stringify(requests)];
 }
 
 /** The answers that it printed: `200 {…}`. */

@@ -35,8 +35,12 @@ export function remaining({ capacity }: WorkerFacts): readonly Remaining[] {
       limit: `10 renewals, 2 polls, 2 questions about jobs and 1 session a second; ${LIMITS.attempts} attempts held; 64 MiB in one answer`,
     },
     {
-      can: "Give a run another value of the same store as an earlier result",
-      limit: "values in the run's own store, by size and hash",
+      can: "Withhold an earlier result, or send an older one of the same task. The task then runs again, or gets that result",
+      limit: "results that the worker signed for this deployment, chain of reruns, path, input and code",
+    },
+    {
+      can: "Replace a ref that somebody passes as a parameter",
+      limit: "other refs of the workspace; it cannot invent one",
     },
     {
       can: "Read what DATA.md lists, and answer the questions of a flow like a person",

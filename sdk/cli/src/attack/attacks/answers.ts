@@ -1,7 +1,7 @@
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
 import type { Attack } from "../attack.ts";
+import { startElsewhere } from "../elsewhere.ts";
 import type { Lie, Verb } from "../liar.ts";
 import type { Stage } from "../stage.ts";
 import { broken, held, type Verdict } from "../verdict.ts";
@@ -160,25 +160,6 @@ const HEADERS = toEveryLoop("long-headers", {
     { raw: (response) => void response.socket?.end("SSH-2.0-liar\r\n") },
   ],
 });
-
-/** A second host, which must hear nothing of the worker. */
-async function startElsewhere() {
-  const heard: string[] = [];
-  const server = createServer((request, response) => {
-    heard.push(`${request.method} ${request.url} ${request.headers.authorization ?? ""}`);
-    response.end("{}");
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}`,
-    heard,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
 
 const REDIRECTS: Attack = {
   name: "redirects",

@@ -3,6 +3,7 @@ import { ANSWER_ATTACKS } from "./answers.ts";
 import { ASSIGNMENT_ATTACKS } from "./assignments.ts";
 import { FLOW_ATTACKS } from "./flows.ts";
 import { PACE_ATTACKS } from "./pace.ts";
+import { REF_ATTACKS } from "./refs.ts";
 import { SHAPE_ATTACKS } from "./shapes.ts";
 import { SPEC_ATTACKS } from "./specs.ts";
 
@@ -14,4 +15,5 @@ export const ATTACKS: readonly Attack[] = [
   ...SHAPE_ATTACKS,
   ...PACE_ATTACKS,
   ...FLOW_ATTACKS,
+  ...REF_ATTACKS,
 ];
