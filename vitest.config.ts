@@ -13,6 +13,7 @@ const long = [
   "sdk/cli/src/chaos/chaos.test.ts",
   "test/bench/smoke.test.ts",
   "test/browser/*.test.ts",
+  "test/canary/canary.test.ts",
   "test/chaos/{attack-mutations,mutations,python-mutations,short}.test.ts",
   "test/docs/{backup-and-restore,code-registries,set-up}.test.ts",
   "test/e2e/{job-takeover,replay,rotated-keys,sealed,signers,upgrade}.test.ts",

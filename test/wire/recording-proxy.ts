@@ -10,10 +10,18 @@ export interface SentRequest {
   readonly body: Buffer;
 }
 
-/** An HTTP proxy that records every byte of every request. */
+/** One recorded answer. The body of a stream grows while it is open. */
+export interface SentAnswer {
+  readonly path: string;
+  readonly headers: readonly string[];
+  readonly body: Buffer;
+}
+
+/** An HTTP proxy that records every byte of every request, and of every answer as the server sent it. */
 export interface RecordingProxy extends AsyncDisposable {
   readonly url: string;
   readonly requests: readonly SentRequest[];
+  readonly answers: readonly SentAnswer[];
 }
 
 /** Changes a JSON answer of the server, as a hostile control plane would. Returns what the worker gets. */
@@ -25,14 +33,16 @@ export type ChangeAnswer = (path: string, answer: unknown) => unknown;
  */
 export async function startRecordingProxy(target: string, change?: ChangeAnswer): Promise<RecordingProxy> {
   const requests: SentRequest[] = [];
+  const answers: SentAnswer[] = [];
   const server = createServer((incoming, outgoing) => {
-    forward({ target, requests, incoming, outgoing, change }).catch(() => outgoing.destroy());
+    forward({ target, requests, answers, incoming, outgoing, change }).catch(() => outgoing.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,
     requests,
+    answers,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise<void>((resolve) => server.close(() => resolve()));
@@ -43,6 +53,7 @@ export async function startRecordingProxy(target: string, change?: ChangeAnswer)
 async function forward(args: {
   target: string;
   requests: SentRequest[];
+  answers: SentAnswer[];
   incoming: IncomingMessage;
   outgoing: ServerResponse;
   change: ChangeAnswer | undefined;
@@ -54,6 +65,7 @@ async function forward(args: {
   const { method = "GET", url: path = "/", rawHeaders: headers } = incoming;
   args.requests.push({ method, path, headers, body });
   const onward = request(new URL(path, args.target), { method, headers: incoming.headers }, (answer) => {
+    args.answers.push(recorded(path, answer));
     const isJson = answer.headers["content-type"]?.startsWith("application/json") === true;
     if (args.change !== undefined && isJson)
       void changed(answer, { ...args, path, change: args.change }).catch(() => outgoing.destroy());
@@ -65,6 +77,18 @@ async function forward(args: {
   onward.on("error", () => outgoing.destroy());
   outgoing.on("close", () => onward.destroy());
   onward.end(body);
+}
+
+function recorded(path: string, answer: IncomingMessage): SentAnswer {
+  const chunks: Buffer[] = [];
+  answer.on("data", (chunk: Buffer) => chunks.push(chunk));
+  return {
+    path,
+    headers: answer.rawHeaders,
+    get body() {
+      return Buffer.concat(chunks);
+    },
+  };
 }
 
 async function changed(

@@ -1,0 +1,54 @@
+import { randomInt } from "node:crypto";
+
+/** What `DATA.md` says is sent: flows and people write it. A sealed workspace gets it as ciphertext. */
+export const SENT = [
+  "parameter",
+  "default of a parameter",
+  "parameter of a schedule",
+  "variable of a deployment",
+  "error of a run",
+  "error of a task",
+  "error of a remote task",
+  "log line",
+  "printed line",
+  "artifact's title",
+  "artifact's body",
+  "question's title",
+  "question's schema",
+  "answer",
+  "event's payload",
+  "event's schema",
+  "job's status",
+  "job's error",
+  "parameter of a child run",
+] as const;
+
+/** What `DATA.md` says is never sent. */
+export const KEPT = [
+  "constant in the code",
+  "variable of the worker",
+  "secret",
+  "argument of a task",
+  "result of a task",
+  "result of a run",
+  "result of a child run",
+  "saved value",
+  "kept progress",
+  "argument of a cached task",
+  "result of a cached task",
+  "argument of a remote task",
+  "result of a remote task",
+  "job's input",
+  "job's handle",
+  "job's result",
+] as const;
+
+export type Kind = (typeof SENT)[number] | (typeof KEPT)[number];
+
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/** A canary of each kind, new at each call. Each has a quote, letters that are not ASCII, and characters that URLs escape. */
+export function newCanaries(): ReadonlyMap<Kind, string> {
+  const core = () => Array.from({ length: 24 }, () => LETTERS[randomInt(LETTERS.length)]).join("");
+  return new Map([...SENT, ...KEPT].map((kind) => [kind, `"é&${core()}/ß`]));
+}

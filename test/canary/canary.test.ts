@@ -1,0 +1,46 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { SENT } from "./canaries.ts";
+import { createScanner } from "./scan.ts";
+import { leaveRemains, type Remains } from "./scene.ts";
+
+const PLACES = ["dump", "files", "log", "wire"] as const;
+
+/** The kinds whose canary is in a place, sorted. */
+function found(
+  { canaries, places }: Remains,
+  place: (typeof PLACES)[number],
+  forms?: readonly string[],
+): string[] {
+  const scanner = createScanner(canaries, forms);
+  const kinds = new Set(places[place].flatMap((bytes) => [...scanner.kindsIn(bytes)]));
+  return [...kinds].sort();
+}
+
+describe("a sealed workspace", () => {
+  let remains: Remains;
+  beforeAll(async () => {
+    remains = await leaveRemains("sealed");
+  });
+
+  test.for(PLACES)("shows no canary in its %s", (place) => {
+    expect(found(remains, place)).toEqual([]);
+  });
+});
+
+describe("a workspace that is not sealed", () => {
+  let remains: Remains;
+  beforeAll(async () => {
+    remains = await leaveRemains("plain");
+  });
+
+  test.for(["dump", "files", "wire"] as const)(
+    "shows in its %s what DATA.md says is sent, and nothing else",
+    (place) => {
+      expect(found(remains, place)).toEqual([...SENT].sort());
+    },
+  );
+
+  test("shows no canary in its log", () => {
+    expect(found(remains, "log")).toEqual([]);
+  });
+});

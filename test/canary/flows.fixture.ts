@@ -1,0 +1,112 @@
+/** `C` holds the canaries by their kinds. The job's backend is a folder. */
+const TYPESCRIPT = `
+import { access, writeFile } from "node:fs/promises";
+import { artifact, ctx, flow, job, log, secret, suspend, task } from "towpath";
+import { z } from "zod";
+import { C } from "./canaries.ts";
+
+const isThere = (path: string) => access(path).then(() => true, () => false);
+/** True once for each name and folder. */
+async function once(folder: string, name: string) {
+  if (await isThere(folder + "/" + name)) return false;
+  await writeFile(folder + "/" + name, "");
+  return true;
+}
+const useless = C["constant in the code"].length;
+
+const plain = task({ name: "plain" }, async (given: string) => ({ rows: [C["result of a task"], given.length] }));
+const cached = task({ name: "cached", cache: true }, async (given: string) => C["result of a cached task"] + given.length);
+const fails = task({ name: "fails", retries: 1, retryDelay: "1ms" }, async () => {
+  throw new RangeError(C["error of a task"]);
+});
+const far = task({ name: "far" }, async (given: string) => ({ model: C["result of a remote task"], of: given.length }));
+const farFails = task({ name: "far-fails" }, async () => {
+  throw new RangeError(C["error of a remote task"]);
+});
+const progress = task({ name: "progress" }, async (folder: string) => {
+  const before = await ctx.kept<string>("half");
+  await ctx.keep("half", C["kept progress"]);
+  if (await once(folder, "crashed")) process.kill(process.pid, "SIGKILL");
+  if (before !== C["kept progress"]) throw new Error("the progress is gone");
+});
+
+const train = job({
+  name: "train",
+  pollEvery: "1s",
+  submit: async (key, { folder, input, fails }: { folder: string; input: string; fails: boolean }) => {
+    await writeFile(folder + "/" + key, input);
+    return { folder, fails, secret: C["job's handle"] };
+  },
+  poll: async ({ folder, fails }) => {
+    if (!(await isThere(folder + "/go"))) return { state: "running", says: C["job's status"] };
+    return fails ? { state: "failed", error: C["job's error"] } : { state: "completed", result: { at: C["job's result"] } };
+  },
+});
+
+export const child = flow({ name: "child", input: z.object({ given: z.string() }) }, async () => C["result of a child run"]);
+
+const input = z.object({ folder: z.string(), given: z.string(), usual: z.string().default(C["default of a parameter"]) });
+export const all = flow({ name: "all", input, runName: "named {given}" }, async ({ folder, given }, run) => {
+  log.info("a line of " + C["log line"] + ", parameter " + given + ", secret " + secret("door"));
+  console.log(C["printed line"] + process.env.MODE + Buffer.from(secret("door")).toString("base64"));
+  await artifact.markdown({ key: "note", title: C["artifact's title"], text: C["artifact's body"] });
+  await run.save("rows", { rows: [C["saved value"]] });
+  await plain(C["argument of a task"]);
+  await cached(C["argument of a cached task"]);
+  await fails().catch(() => {});
+  await progress(folder);
+  await far.with({ pool: "gpu" })(C["argument of a remote task"]);
+  await farFails.with({ pool: "gpu" })().catch(() => {});
+  await suspend.job(train, { folder, input: C["job's input"], fails: false });
+  await suspend.job(train, { folder, input: C["job's input"], fails: true }, { key: "second" }).catch(() => {});
+  await ctx.runDeployment("child", { given: C["parameter of a child run"] });
+  await suspend.event("landed", { key: "one", schema: z.object({ said: z.string().describe(C["event's schema"]) }) });
+  const schema = z.object({ why: z.string().describe(C["question's schema"]) });
+  await suspend.input({ title: C["question's title"], schema });
+  return { useless, result: C["result of a run"] };
+});
+export const breaks = flow({ name: "breaks" }, async () => {
+  throw new Error(C["error of a run"] + secret("door"));
+});
+export const waits = flow({ name: "waits", input: z.object({ given: z.string() }) }, async ({ given }) => {
+  await ctx.keep("half", C["kept progress"]);
+  log.warn(C["log line"] + given);
+  await suspend.input({ title: C["question's title"], schema: z.boolean() });
+});
+`;
+const CONFIG = `
+import { cron, defineConfig, deployment, ociLayout } from "towpath/config";
+import { C } from "./flows/canaries.ts";
+import { all, breaks, child, waits } from "./flows/all.ts";
+const secrets = ["door"];
+const retry = { limit: 1, delayMs: 0, causes: ["error", "killed", "lost"] };
+export default defineConfig({
+  project: "canaries",
+  pool: "local",
+  stages: { typescript: { pools: { gpu: "local" } } },
+  registry: ociLayout(REGISTRY, { name: "local" }),
+  deployments: [
+    deployment(child),
+    deployment(all, {
+      secrets,
+      retry,
+      env: { MODE: C["variable of a deployment"] },
+      mayStart: ["child"],
+      schedules: [{ name: "yearly", timing: cron("0 0 1 1 *"), parameters: { folder: "", given: C["parameter of a schedule"] } }],
+    }),
+    deployment(breaks, { secrets, retry }),
+    deployment(waits),
+    deployment({ name: "command", command: ["sh", "-c", "echo $DOOR; exit 3"], secrets: [{ name: "door", env: "DOOR" }] }),
+  ],
+});
+`;
+
+/** Flows that have a canary in everything that a flow can receive, do and report. */
+export function flowsWith(canaries: ReadonlyMap<string, string>): Readonly<Record<string, string>> {
+  const values = JSON.stringify(Object.fromEntries(canaries));
+  return {
+    "flows/all.ts": TYPESCRIPT,
+    "flows/canaries.ts": `export const C = ${values};\n`,
+    "towpath.config.ts": CONFIG,
+  };
+}
