@@ -20,6 +20,7 @@ import {
   sealedHeaderOf,
   withReplaced,
 } from "@towpath/contract";
+import type { Compiled } from "@towpath/contract/schema";
 import type { LooseInput } from "../loose-input.ts";
 import { placeInAnswer } from "./answer.ts";
 import { type PlainCall, type Sealer, type SealingOptions, sealedNotice } from "./options.ts";
@@ -35,6 +36,16 @@ const WITHOUT_KEY =
 
 /** Values that are opened at a time. */
 const AT_ONCE = 64;
+
+/** The schema of a deployment's parameters. */
+interface ParametersSchema {
+  readonly compiled: Compiled;
+  /** Whether its deployer sealed it. */
+  readonly isSealed: boolean;
+}
+
+/** The schemas that one request needs, by deployment: a request may create very many runs. */
+type Schemas = Map<string, Promise<ParametersSchema>>;
 
 /** Makes the sealer of one client. */
 export function createSealer(options: SealingOptions, call: PlainCall): Sealer {
@@ -71,7 +82,10 @@ export function createSealer(options: SealingOptions, call: PlainCall): Sealer {
     return await known;
   };
 
-  async function sealed(ring: Keyring, args: { name: RouteName; input: LooseInput; marked: MarkedValue }) {
+  async function sealed(
+    ring: Keyring,
+    args: { name: RouteName; input: LooseInput; marked: MarkedValue; schemas: Schemas },
+  ) {
     const { marked, name, input } = args;
     const place = await placeInRequest(name, input, { marked, deploymentOf });
     if (place === null || saysNothing(marked.value) || isSealed(marked.value)) return [];
@@ -87,18 +101,11 @@ export function createSealer(options: SealingOptions, call: PlainCall): Sealer {
     return [{ path: marked.path, value: asSealed(compact, { field, form }) }];
   }
 
-  /** The control plane cannot check sealed parameters, so this client does before it seals them. */
-  async function checkParameters(
-    { marked }: { marked: MarkedValue },
-    { deployment, ring }: { deployment: string; ring: Keyring },
-  ): Promise<void> {
-    const bytes = new TextEncoder().encode(JSON.stringify(marked.value)).length;
-    if (bytes > LIMITS.parametersBytes)
-      throw new Problem(
-        "payload-too-large",
-        `The parameters are ${bytes} bytes; the limit is ${LIMITS.parametersBytes}.`,
-      );
-    const found = Deployment.parse(await call("getDeployment", { params: { name: deployment } }));
+  /** The schema of a deployment's parameters, and whether its deployer sealed it. */
+  async function schemaOf(deployment: string, ring: Keyring): Promise<ParametersSchema> {
+    const found = Deployment.pick({ parameters: true }).parse(
+      await call("getDeployment", { params: { name: deployment } }),
+    );
     const compact = compactOf(found.parameters);
     const schema: unknown =
       compact === null
@@ -111,10 +118,28 @@ export function createSealer(options: SealingOptions, call: PlainCall): Sealer {
               origins: ["deployment"],
             }),
           );
-    const { checkValue, Compiled } = await import("@towpath/contract/schema");
+    const { Compiled } = await import("@towpath/contract/schema");
+    return { compiled: new Compiled(Object(schema)), isSealed: compact !== null };
+  }
+
+  /** The control plane cannot check sealed parameters, so this client does before it seals them. */
+  async function checkParameters(
+    { marked, schemas }: { marked: MarkedValue; schemas: Schemas },
+    { deployment, ring }: { deployment: string; ring: Keyring },
+  ): Promise<void> {
+    const bytes = new TextEncoder().encode(JSON.stringify(marked.value)).length;
+    if (bytes > LIMITS.parametersBytes)
+      throw new Problem(
+        "payload-too-large",
+        `The parameters are ${bytes} bytes; the limit is ${LIMITS.parametersBytes}.`,
+      );
+    const known = schemas.get(deployment) ?? schemaOf(deployment, ring);
+    schemas.set(deployment, known);
+    const { compiled, isSealed: isTrusted } = await known;
+    const { checkValue } = await import("@towpath/contract/schema");
     // Only a schema that its deployer sealed is trusted with regular expressions: those of another may never end.
-    const allowed = { steps: LIMITS.checkSteps, patterns: compact !== null };
-    const checked = checkValue(new Compiled(Object(schema)), {
+    const allowed = { steps: LIMITS.checkSteps, patterns: isTrusted };
+    const checked = checkValue(compiled, {
       ...allowed,
       value: jsonOf(marked),
       root: "parameters",
@@ -159,8 +184,9 @@ export function createSealer(options: SealingOptions, call: PlainCall): Sealer {
       const name = NAMES.get(route);
       if (ring === null || name === undefined || route.body === undefined) return input;
       const replacements = [];
+      const schemas: Schemas = new Map();
       for (const marked of markedValues(route.body, input.body))
-        replacements.push(...(await sealed(ring, { name, input, marked })));
+        replacements.push(...(await sealed(ring, { name, input, marked, schemas })));
       return replacements.length === 0 ? input : { ...input, body: withReplaced(input.body, replacements) };
     },
     async answer(route, { input, value }) {
