@@ -10,10 +10,14 @@ export interface ConnectProxy extends AsyncDisposable {
 }
 
 /**
- * Starts a proxy on the loopback address.
+ * Starts a proxy.
  * @param resolve maps `host:port` to a local port; null makes the proxy answer 403
+ * @param host The address on which it listens. @default the loopback address
  */
-export async function startConnectProxy(resolve: (target: string) => number | null): Promise<ConnectProxy> {
+export async function startConnectProxy(
+  resolve: (target: string) => number | null,
+  host = "127.0.0.1",
+): Promise<ConnectProxy> {
   const asked: string[] = [];
   const sockets = new Set<Socket>();
   const server = createServer((_, answer) =>
@@ -33,11 +37,11 @@ export async function startConnectProxy(resolve: (target: string) => number | nu
     sockets.add(there);
     there.on("error", () => client.destroy());
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(0, host);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host}:${port}`,
     asked,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
