@@ -1,3 +1,6 @@
+import type { Language } from "../e2e/languages.fixture.ts";
+import type { Canaries } from "./scan.ts";
+
 /** `C` holds the canaries by their kinds. The job's backend is a folder. */
 const TYPESCRIPT = `
 import { access, writeFile } from "node:fs/promises";
@@ -47,8 +50,8 @@ export const child = flow({ name: "child", input: z.object({ given: z.string() }
 
 const input = z.object({ folder: z.string(), given: z.string(), usual: z.string().default(C["default of a parameter"]) });
 export const all = flow({ name: "all", input, runName: "named {given}" }, async ({ folder, given }, run) => {
-  log.info("a line of " + C["log line"] + ", parameter " + given + ", secret " + secret("door"));
-  console.log(C["printed line"] + process.env.MODE + Buffer.from(secret("door")).toString("base64"));
+  log.info("a line of " + C["log line"] + ", parameter " + given + ", secret " + secret("door-typescript"));
+  console.log(C["printed line"] + process.env.MODE + Buffer.from(secret("door-typescript")).toString("base64"));
   await artifact.markdown({ key: "note", title: C["artifact's title"], text: C["artifact's body"] });
   await run.save("rows", { rows: [C["saved value"]] });
   await plain(C["argument of a task"]);
@@ -60,13 +63,13 @@ export const all = flow({ name: "all", input, runName: "named {given}" }, async 
   await suspend.job(train, { folder, input: C["job's input"], fails: false });
   await suspend.job(train, { folder, input: C["job's input"], fails: true }, { key: "second" }).catch(() => {});
   await ctx.runDeployment("child", { given: C["parameter of a child run"] });
-  await suspend.event("landed", { key: "one", schema: z.object({ said: z.string().describe(C["event's schema"]) }) });
+  await suspend.event("landed", { key: "typescript", schema: z.object({ said: z.string().describe(C["event's schema"]) }) });
   const schema = z.object({ why: z.string().describe(C["question's schema"]) });
   await suspend.input({ title: C["question's title"], schema });
   return { useless, result: C["result of a run"] };
 });
 export const breaks = flow({ name: "breaks" }, async () => {
-  throw new Error(C["error of a run"] + secret("door"));
+  throw new Error(C["error of a run"] + secret("door-typescript"));
 });
 export const waits = flow({ name: "waits", input: z.object({ given: z.string() }) }, async ({ given }) => {
   await ctx.keep("half", C["kept progress"]);
@@ -78,7 +81,7 @@ const CONFIG = `
 import { cron, defineConfig, deployment, ociLayout } from "towpath/config";
 import { C } from "./flows/canaries.ts";
 import { all, breaks, child, waits } from "./flows/all.ts";
-const secrets = ["door"];
+const secrets = ["door-typescript"];
 const retry = { limit: 1, delayMs: 0, causes: ["error", "killed", "lost"] };
 export default defineConfig({
   project: "canaries",
@@ -96,17 +99,160 @@ export default defineConfig({
     }),
     deployment(breaks, { secrets, retry }),
     deployment(waits),
-    deployment({ name: "command", command: ["sh", "-c", "echo $DOOR; exit 3"], secrets: [{ name: "door", env: "DOOR" }] }),
+    deployment({ name: "command", command: ["sh", "-c", "echo $DOOR; exit 3"], secrets: [{ name: "door-typescript", env: "DOOR" }] }),
   ],
 });
 `;
 
+const PYTHON = `
+import os, signal
+from dataclasses import dataclass
+from pathlib import Path
+from flows.canaries import C
+from towpath import Job, JobStatus, artifact, flow, keep, kept, log, run_child, secret, suspend, task
+
+def once(folder: str, name: str) -> bool:
+    """True once for each name and folder."""
+    file = Path(folder) / name
+    if file.exists():
+        return False
+    file.write_text("")
+    return True
+
+useless = len(C["constant in the code"])
+
+@dataclass
+class Said:
+    said: str
+    more: str = C["event's schema"]
+
+@dataclass
+class Why:
+    why: str
+    more: str = C["question's schema"]
+
+@task
+def plain(given: str) -> dict:
+    return {"rows": [C["result of a task"], len(given)]}
+
+@task(cache=True)
+def cached(given: str) -> str:
+    return C["result of a cached task"] + str(len(given))
+
+@task(retries=1, retry_delay="1ms")
+def fails() -> None:
+    raise ValueError(C["error of a task"])
+
+@task
+def far(given: str) -> dict:
+    return {"model": C["result of a remote task"], "of": len(given)}
+
+@task(name="far-fails")
+def far_fails() -> None:
+    raise ValueError(C["error of a remote task"])
+
+@task
+def progress(folder: str) -> None:
+    before = kept("half")
+    keep("half", C["kept progress"])
+    if once(folder, "crashed"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if before != C["kept progress"]:
+        raise RuntimeError("the progress is gone")
+
+def submit(key: str, given: dict) -> dict:
+    (Path(given["folder"]) / key).write_text(given["input"])
+    return {"folder": given["folder"], "fails": given["fails"], "secret": C["job's handle"]}
+
+def poll(handle: dict) -> JobStatus:
+    if not (Path(handle["folder"]) / "go").exists():
+        return JobStatus("running", says=C["job's status"])
+    if handle["fails"]:
+        return JobStatus("failed", error=C["job's error"])
+    return JobStatus("completed", {"at": C["job's result"]})
+
+train = Job("train", submit=submit, poll=poll, idempotent=True, poll_every="1s")
+
+@flow
+def child(given: str) -> str:
+    return C["result of a child run"]
+
+@flow(name="all", run_name="named {given}")
+def everything(folder: str, given: str, usual: str = C["default of a parameter"]) -> dict:
+    log.info("a line of " + C["log line"] + ", parameter " + given + ", secret " + secret("door-python"))
+    print(C["printed line"] + os.environ["MODE"], flush=True)
+    artifact.markdown("note", C["artifact's body"], title=C["artifact's title"])
+    plain(C["argument of a task"])
+    cached(C["argument of a cached task"])
+    try:
+        fails()
+    except Exception:
+        pass
+    progress(folder)
+    far.with_options(pool="gpu")(C["argument of a remote task"])
+    try:
+        far_fails.with_options(pool="gpu")()
+    except Exception:
+        pass
+    suspend.job(train, {"folder": folder, "input": C["job's input"], "fails": False})
+    try:
+        suspend.job(train, {"folder": folder, "input": C["job's input"], "fails": True}, key="second")
+    except Exception:
+        pass
+    run_child("child", {"given": C["parameter of a child run"]})
+    suspend.event("landed", Said, key="python")
+    suspend.input(C["question's title"], Why)
+    return {"useless": useless, "result": C["result of a run"]}
+
+@flow
+def breaks() -> None:
+    raise RuntimeError(C["error of a run"] + secret("door-python"))
+
+@flow
+def waits(given: str) -> None:
+    log.warning(C["log line"] + given)
+    suspend.input(C["question's title"], bool)
+`;
+const PYTHON_CONFIG = `
+from flows.canaries import C
+from flows.all import breaks, child, everything, waits
+from towpath.config import cron, deployment, oci_layout, project, stage
+
+retry = {"limit": 1, "delay": 0, "causes": ["error", "killed", "lost"]}
+given = {"folder": "", "given": C["parameter of a schedule"]}
+config = project(
+    "canaries",
+    pool="local",
+    stages={"python": stage(pools={"gpu": "local"})},
+    registry=oci_layout(REGISTRY),
+    deployments=[
+        deployment(child),
+        deployment(
+            everything,
+            secrets=["door-python"],
+            retry=retry,
+            env={"MODE": C["variable of a deployment"]},
+            may_start=["child"],
+            schedules=[{"name": "yearly", "timing": cron("0 0 1 1 *"), "parameters": given}],
+        ),
+        deployment(breaks, secrets=["door-python"], retry=retry),
+        deployment(waits),
+    ],
+)
+`;
+
 /** Flows that have a canary in everything that a flow can receive, do and report. */
-export function flowsWith(canaries: ReadonlyMap<string, string>): Readonly<Record<string, string>> {
+export function flowsWith(language: Language, canaries: Canaries): Readonly<Record<string, string>> {
   const values = JSON.stringify(Object.fromEntries(canaries));
-  return {
-    "flows/all.ts": TYPESCRIPT,
-    "flows/canaries.ts": `export const C = ${values};\n`,
-    "towpath.config.ts": CONFIG,
-  };
+  return language === "typescript"
+    ? {
+        "flows/all.ts": TYPESCRIPT,
+        "flows/canaries.ts": `export const C = ${values};\n`,
+        "towpath.config.ts": CONFIG,
+      }
+    : {
+        "flows/all.py": PYTHON,
+        "flows/canaries.py": `C = ${values}\n`,
+        "towpath_config.py": PYTHON_CONFIG,
+      };
 }

@@ -4,33 +4,36 @@ import { type Client, createClient } from "@towpath/client";
 import { isFinalRunState, newWorkspaceKey, type Run, uuidv7, type Wait } from "@towpath/contract";
 import postgres from "postgres";
 import { expect, vi } from "vitest";
+import type { Language } from "../e2e/languages.fixture.ts";
 import { type Stack, startProcess, startStack } from "../harness/index.ts";
 import { CLI, cleanEnv } from "../harness/stack.ts";
-import { type RecordingProxy, startRecordingProxy } from "../wire/recording-proxy.ts";
+import { addEnvironment, hasPython } from "../python/interpreters.ts";
+import { startRecordingProxy } from "../wire/recording-proxy.ts";
 import { type Kind, newCanaries } from "./canaries.ts";
 import { flowsWith } from "./flows.fixture.ts";
+import type { Canaries } from "./scan.ts";
 
 /** What is left of a control plane after the runs: everything that its operators, its disks and the network have seen. */
 export interface Remains {
-  readonly canaries: ReadonlyMap<Kind, string>;
+  /** The kinds are named after the language of the flow: `python: answer`. */
+  readonly canaries: Canaries;
+  readonly languages: readonly Language[];
   /** Bytes by where they were. */
   readonly places: Readonly<Record<"dump" | "files" | "log" | "wire", readonly Buffer[]>>;
 }
 
 interface Scene {
   readonly stack: Stack;
-  readonly tap: RecordingProxy;
   /** A client behind the tap, with the workspace key if there is one. */
   readonly client: Client;
-  readonly value: (kind: Kind) => string;
   /** Runs a command behind the tap. */
   towpath(...args: readonly string[]): Promise<string>;
 }
 
 /** Runs flows with canaries through success, retry, cancellation, crash, suspension and a remote task, then stops everything. */
 export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
-  const canaries = newCanaries();
-  const value = (kind: Kind) => canaries.get(kind) ?? "";
+  const languages: readonly Language[] = hasPython ? ["typescript", "python"] : ["typescript"];
+  const own = languages.map((language) => ({ language, canaries: newCanaries() }));
   await using stack = await startStack({
     database: "embedded",
     controlEnv: { TOWPATH_LOG_LEVEL: "trace" },
@@ -49,11 +52,22 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
   const workspaceKeys = [{ file: join(stack.folder, "workspace.key") }];
   if (key !== null) await writeFile(join(stack.folder, "workspace.key"), key);
   const worker = await stack.startWorker({
-    settings: { url: tap.url, ...(key !== null && { workspaceKeys }) },
-    env: { TOWPATH_SECRET_DOOR: value("secret"), OF_THE_WORKER: value("variable of the worker") },
+    settings: {
+      url: tap.url,
+      secrets: Object.fromEntries(languages.map((one) => [`door-${one}`, { env: `DOOR_${one}` }])),
+      ...(key !== null && { workspaceKeys }),
+    },
+    env: Object.fromEntries(
+      own.flatMap(({ language, canaries }) => [
+        [`DOOR_${language}`, canaries.get("secret")],
+        [`OTHER_${language}`, canaries.get("variable of the worker")],
+      ]),
+    ),
   });
   if (key !== null) await towpath("workspace", "seal", "--yes");
-  await play({ stack, tap, client, value, towpath }, canaries);
+  await Promise.all(
+    own.map(({ language, canaries }) => play({ stack, client, towpath }, language, canaries)),
+  );
   worker.kill("SIGTERM");
   await worker.exited;
   const dump = await dumpOf(stack.databaseUrl);
@@ -65,44 +79,59 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
     ...tap.answers.map((one) => bytesOf([one.path, ...one.headers], one.body)),
   ];
   const files = (await Promise.all((await foldersOf(stack.folder)).map(filesIn))).flat();
-  return { canaries, places: { dump, files, log: [Buffer.from(stack.control.output())], wire } };
+  const canaries = new Map(
+    own.flatMap((one) =>
+      [...one.canaries].map(([kind, text]) => [`${one.language}: ${kind}`, text] as const),
+    ),
+  );
+  return { canaries, languages, places: { dump, files, log: [Buffer.from(stack.control.output())], wire } };
 }
 
 const bytesOf = (head: readonly string[], body: Buffer) =>
   Buffer.concat([Buffer.from(`${head.join("\n")}\n`), body]);
 
-async function play(scene: Scene, canaries: ReadonlyMap<Kind, string>): Promise<void> {
-  const { stack, client, value, towpath } = scene;
+async function deploy({ stack, towpath }: Scene, language: Language, canaries: Canaries): Promise<void> {
   const registry = JSON.stringify(join(stack.folder, "registry"));
-  const files = Object.entries(flowsWith(canaries)).map(([path, text]) => [
+  const files = Object.entries(flowsWith(language, canaries)).map(([path, text]) => [
     path,
     text.replace("REGISTRY", registry),
   ]);
   const home = await stack.project(Object.fromEntries(files));
-  await towpath("deploy", "--project", home, "--stage", "typescript");
+  if (language === "python") await addEnvironment(home);
+  await towpath("deploy", "--project", home, "--stage", language);
+}
+
+async function play(scene: Scene, language: Language, canaries: ReadonlyMap<Kind, string>): Promise<void> {
+  const { stack, client, towpath } = scene;
+  const value = (kind: Kind) => canaries.get(kind) ?? "";
+  await deploy(scene, language, canaries);
   const folder = await stack.workFolder();
   const given = value("parameter");
   const start = async (deployment: string, parameters: Run["parameters"]) => {
     const id = uuidv7(Date.now());
-    await client.createRun({ body: { id, deployment: `${deployment}@typescript`, parameters } });
+    await client.createRun({ body: { id, deployment: `${deployment}@${language}`, parameters } });
     return id;
   };
-  const [all, breaks, waits, command] = await Promise.all([
+  const [all, breaks, waits] = await Promise.all([
     start("all", { folder, given }),
     start("breaks", {}),
     start("waits", { given }),
-    start("command", {}),
   ]);
+  if (language === "typescript") await ended(client, await start("command", {}));
   const followed = towpath("logs", all, "--follow");
   await asked(client, waits, ({ kind }) => kind === "input");
   await towpath("runs", "cancel", waits);
   expect((await ended(client, breaks)).attempts).toBe(2);
-  await ended(client, command);
   await asked(client, all, ({ job }) => typeof job?.says === "string");
   await writeFile(join(folder, "go"), "");
   await asked(client, all, ({ kind }) => kind === "event");
   await client.sendEvent({
-    body: { id: uuidv7(Date.now()), name: "landed", key: "one", payload: { said: value("event's payload") } },
+    body: {
+      id: uuidv7(Date.now()),
+      name: "landed",
+      key: language,
+      payload: { said: value("event's payload") },
+    },
   });
   await asked(client, all, ({ kind }) => kind === "input");
   await towpath("answer", all, "-p", `why=${value("answer")}`);
