@@ -12,6 +12,7 @@ import { describe, expect, test } from "vitest";
 import type { z } from "zod";
 import type { AttemptDeps } from "../attempts/deps.ts";
 import { flowHost, type Running } from "../attempts/flow-host.ts";
+import { RefSigner } from "../store/sign-refs.ts";
 import { textFieldsOf } from "../testing/text-fields.fixture.ts";
 import { createRedactor, redactBulk, redactControl, redactJobChange, redactPath } from "./index.ts";
 
@@ -49,7 +50,7 @@ function named(schema: z.ZodType): string[] {
 }
 
 /** A running attempt with only its flow's side, what leaves of it, and the answers. */
-function attempt(secret: string, answer: object = {}) {
+function attempt(secret: string, answer: object = { runId: "", result: null }) {
   const left: unknown[] = [];
   const redactor = createRedactor(new Map([["planted", secret]]));
   const claimed = {
@@ -63,9 +64,11 @@ function attempt(secret: string, answer: object = {}) {
     mayStart: ["plain"],
     remoteTasks: { plain: { pools: ["plain"] } },
   };
-  const stored = { assignment: { runId: "01900000-0000-7000-8000-000000000001" }, spec };
+  const assignment = { runId: "01900000-0000-7000-8000-000000000001", trigger: { kind: "user" } };
+  const stored = { assignment, spec };
   const prepared = {
     redactor,
+    refs: new RefSigner([], { workspaceId: "w" }),
     spec: { deployment: "plain", stage: null },
     workspaceId: "w",
     sealedOnly: false,
@@ -187,7 +190,12 @@ describe("a field with a secret is always redacted to the same text", () => {
 
   test("slots are granted under the key that the flow asked for", async () => {
     const redacted = ["load:[secret:planted]"];
-    const { host, left } = attempt(SECRET, { runId: "", granted: redacted, withoutSlots: redacted });
+    const { host, left } = attempt(SECRET, {
+      runId: "",
+      result: null,
+      granted: redacted,
+      withoutSlots: redacted,
+    });
     const requests = [path, "other"].map((key) => ({
       key,
       limits: [{ name: "api", slots: 1 }],
@@ -206,7 +214,7 @@ describe("a field with a secret is always redacted to the same text", () => {
   });
 
   test("a later attempt finds its checkpoints, and a flow gets its answers", async () => {
-    const items = [{ path: "load:[secret:planted]" }, { path: "load:[secret:other]" }];
+    const items = ["planted", "other"].map((name) => ({ path: `load:[secret:${name}]`, result: null }));
     const { host } = attempt(SECRET, { items, next: null });
     expect(await host.checkpoints(null, never)).toMatchObject({
       items: [{ path }, { path: "load:[secret:other]" }],
