@@ -237,7 +237,7 @@ test("a path instead of an address is refused as the worker refuses it, with the
   const check = await finds({ registries: { code: { kind: "git", url: "/srv/flows.git" } } });
   expect(check("registry code")).toMatchObject({
     ok: false,
-    detail: "/srv/flows.git is not an https://, http:// or file:// address, so the worker refuses it",
+    detail: "/srv/flows.git is not an https://, ssh://, http:// or file:// address, so the worker refuses it",
     fix: "write file:///srv/flows.git",
   });
 });
