@@ -18,7 +18,7 @@ test("the page seals a workspace: each command works, and the settings are those
     return shell.output();
   };
   await run(`towpath login ${stack.url}`, { TOWPATH_KEY });
-  const [create = "", store = "", seal = ""] = pageBlocks(PAGE)
+  const [create = "", store = "", , seal = ""] = pageBlocks(PAGE)
     .filter(({ language }) => language === "sh")
     .map(({ text }) => text);
   const [settings = "", rotated = ""] = pageBlocks(PAGE)

@@ -5,12 +5,21 @@ import { folderWith } from "./fixture.ts";
 import { type Planting, servePlanted } from "./planted.fixture.ts";
 import { carrier } from "./program.ts";
 
-/** Commands that ask no control plane by themselves, or start programs of ours. */
+/** Commands that ask no control plane by themselves (or not without a project or a key), or start programs of ours. */
 const APART: readonly string[] = [
   "init",
   "dev",
   "deploy",
+  "deployments sign",
+  "ledger verify",
+  "ledger merge",
   "key signing create",
+  "key signing show",
+  "key signing rotate",
+  "key signing revoke",
+  "workspace new-key",
+  "workspace add-key",
+  "workspace seal",
   "login",
   "profiles ls",
   "profiles use",
@@ -23,6 +32,8 @@ const APART: readonly string[] = [
   "chaos-attempt",
   "demo seed",
   "completion",
+  "view",
+  "attack",
 ];
 /** What a command needs beside its arguments. */
 const NEEDED: Record<string, readonly string[]> = {
