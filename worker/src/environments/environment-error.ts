@@ -39,6 +39,10 @@ export const ENVIRONMENT_ERRORS = {
     kind: "refused",
     next: "Add a wheel of the package to the index and lock again, or use a worker without a wall (runAs).",
   },
+  "no-scripts": {
+    kind: "refused",
+    next: "Leave the package out of `npm.scripts` if its prebuilt files are enough, or use a worker without a wall (runAs).",
+  },
   failed: { kind: "refused", next: "The worker's log has the installer's output." },
   "index-unreachable": {
     kind: "unavailable",

@@ -104,6 +104,15 @@ test("only the named packages run their install scripts", async () => {
   expect(await readdir(join(some.dir, "node_modules/other"))).not.toContain("built");
 });
 
+test("a worker that separates its runs runs no install script, which would be root's", async () => {
+  const greeting = await registry.publish("greeting", { "index.js": "" });
+  const args = await locked({ "node_modules/greeting": greeting }, { scripts: ["greeting"] });
+  const deps = { ...(await open()), buildsSources: false };
+  expect(await faultOf(bringPackages(deps, args))).toMatchObject({ code: "no-scripts", kind: "refused" });
+  const plain = await locked({ "node_modules/greeting": greeting });
+  expect(await bringPackages(deps, plain)).toMatchObject({ cached: false });
+});
+
 test("a registry gets the login of the configuration, and the installed tree has none of it", async () => {
   const greeting = await registry.publish("greeting", { "index.js": "" });
   const args = await locked({ "node_modules/greeting": greeting });

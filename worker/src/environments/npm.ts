@@ -79,6 +79,11 @@ export async function bringPackages(
   },
 ): Promise<FetchedCode> {
   const { packages, codeDir, signal } = args;
+  if (deps.buildsSources === false && packages.scripts.length > 0)
+    throw new EnvironmentError(
+      "no-scripts",
+      "A package must run an install script, which this worker does not do, because it separates its runs.",
+    );
   const brought = await bringTree(
     deps.cache,
     {

@@ -8,18 +8,20 @@ import { serveView, type View, type ViewTarget } from "./serve.ts";
 /** The port of the view unless `--port` names another. */
 const DEFAULT_PORT = 4210;
 
-async function opened(target: ViewTarget, port: number): Promise<View> {
+/** Serves on the requested port, else on the default port or, if another program has that one, on any free port. */
+async function opened(target: ViewTarget, asked: number | undefined): Promise<View> {
   try {
-    return await serveView(target, { port });
+    return await serveView(target, { port: asked ?? DEFAULT_PORT });
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE")
-      throw portTaken(port, cause);
-    throw cause;
+    const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
+    if (!isTaken) throw cause;
+    if (asked !== undefined) throw portTaken(asked, cause);
+    return await serveView(target, { port: 0 });
   }
 }
 
 /** `towpath view` */
-async function view(invocation: Invocation, port: number): Promise<void> {
+async function view(invocation: Invocation, port: number | undefined): Promise<void> {
   const { output, config } = invocation;
   const { url, key, workspaceKeys, client } = await invocation.connect();
   const { workspace } = await client.getMe();
@@ -49,7 +51,7 @@ export function declareView(root: Root, carry: Carry): void {
     .description(
       "Serves the dashboard of this installation on 127.0.0.1 and passes its calls on to the control plane, with the key in use. The control plane serves none of the page's code, so it cannot read what the page decrypts. In a sealed workspace, the page opens values with the workspace keys of the profile.",
     )
-    .option("--port <n>", "listen on this port of 127.0.0.1 (default: 4210)", portNumber, DEFAULT_PORT)
+    .option("--port <n>", "listen on this port of 127.0.0.1 (default: 4210, or any free one)", portNumber)
     .addHelpText("after", "\nExample:\n  $ towpath view")
     .action(({ port }, command) => carry(command, (invocation) => view(invocation, port)));
 }
