@@ -119,6 +119,12 @@ const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; 
     to: "if (bytes < 0)",
     attack: "endless-answer",
   },
+  "the limit of journals of assignments that never ran": {
+    file: "worker/src/attempts/unstarted-journals.ts",
+    from: "this.#names.length > LIMITS.unstartedJournals",
+    to: "this.#names.length < 0",
+    attack: "refusal-flood",
+  },
   "the MAC of a ref": {
     file: "worker/src/store/sign-refs.ts",
     from: "return isOne ? {",

@@ -21,6 +21,7 @@ import { isBusy } from "./phases.ts";
 import { findAttempts } from "./resume.ts";
 import { runAttempt } from "./run.ts";
 import { AnsweredTime } from "./stuck-offers.ts";
+import { UnstartedJournals } from "./unstarted-journals.ts";
 
 /** How many attempts a worker takes, and the loops that it wakes. */
 export interface AttemptsOptions {
@@ -40,11 +41,13 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   readonly #claimed = new Map<string, ClaimedAttempt>();
   readonly #waiting = new Set<() => void>();
   readonly #answered = new AnsweredTime();
+  readonly #unstarted: UnstartedJournals;
   readonly asked = new Map<string, AskedJournal>();
   #draining = false;
 
   constructor(deps: Omit<AttemptDeps, "allot" | "breaker" | "changed" | "wake">, options: AttemptsOptions) {
     this.#options = options;
+    this.#unstarted = new UnstartedJournals(deps.paths.journals);
     this.#deps = {
       ...deps,
       wake: options.wake,
@@ -74,6 +77,11 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     void runAttempt(this.#deps, claimed).then(() => {
       this.#claimed.delete(claimed.name);
       this.#changed();
+      this.#unstarted
+        .ended(claimed, (name) => this.names().has(name))
+        .catch((error: unknown) => {
+          this.#deps.log.warn({ error: String(error) }, "an old journal could not be removed");
+        });
     });
   }
 

@@ -7,13 +7,15 @@ import { isMissing } from "./journal-error.ts";
 export interface RetainPolicy {
   /** Removed when nothing was written to them for this long, milliseconds. @default 7 days */
   readonly maxAgeMs?: number;
-  /** The oldest are removed first until the rest fits, bytes. @default 1 GiB */
+  /** The oldest are removed first until the rest fits, bytes in whole blocks of the disk. @default 1 GiB */
   readonly maxBytes?: number;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const DEFAULT_MAX_AGE_MS = 7 * DAY_MS;
 const DEFAULT_MAX_BYTES = 1024 ** 3;
+/** What the smallest file or folder takes on the disk: many small journals take more than their sizes. */
+const BLOCK_BYTES = 4_096;
 
 /**
  * Removes journal directories beyond the policy and returns their names. `keep` names those of attempts that are
@@ -55,10 +57,10 @@ async function measureJournals(root: string, keep: ReadonlySet<string>): Promise
 }
 
 async function measure(root: string, name: string): Promise<MeasuredJournal> {
-  let [sizeBytes, writtenAtMs] = [0, 0];
+  let [sizeBytes, writtenAtMs] = [BLOCK_BYTES, 0];
   for (const file of await listOrNothing(join(root, name))) {
     const { size, mtimeMs } = await stat(join(root, name, file.name));
-    sizeBytes += size;
+    sizeBytes += Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
     writtenAtMs = Math.max(writtenAtMs, mtimeMs);
   }
   return { name, sizeBytes, writtenAtMs };

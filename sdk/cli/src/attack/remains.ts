@@ -35,6 +35,10 @@ export function remaining({ capacity }: WorkerFacts): readonly Remaining[] {
       limit: `10 renewals, 2 polls, 2 questions about jobs and 1 session a second; ${LIMITS.attempts} attempts held; 64 MiB in one answer`,
     },
     {
+      can: "Fill the worker's disk with assignments that it refuses",
+      limit: `the newest ${LIMITS.unstartedJournals.toLocaleString("en")} journals of assignments that never ran; 1 GiB of journals`,
+    },
+    {
       can: "Withhold an earlier result, or send an older one of the same task. The task then runs again, or gets that result",
       limit: "results that the worker signed for this deployment, chain of reruns, path, input and code",
     },

@@ -35,6 +35,8 @@ export const LIMITS = {
   reportRecords: 10_000,
   /** Attempts in one report, renew or claim. */
   attempts: 500,
+  /** Journals of assignments that never ran: a worker keeps so many. */
+  unstartedJournals: 1_000,
   /** One record of the run protocol (a line of NDJSON), bytes. */
   recordBytes: 1024 * 1024,
   /** Runs that one request can create. */

@@ -1,12 +1,17 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { LIMITS } from "@towpath/contract";
 import type { Attack } from "../attack.ts";
 import type { Liar, Lie, Verb } from "../liar.ts";
+import type { Offer } from "../offer.ts";
 import type { Stage } from "../stage.ts";
 import { broken, held, type Verdict } from "../verdict.ts";
 import type { Wire } from "../wire.ts";
 
 /** How long the worker's requests are counted, milliseconds. */
 const WINDOW_MS = 3_000;
+/** How long the number of journals must not fall, milliseconds. */
+const SETTLES_MS = 1_000;
 
 /** Counts the requests of a verb for a while. There may be at most so many a second, however the liar answers. */
 async function atMost(
@@ -156,5 +161,55 @@ const MANY: Attack = {
   },
 };
 
+/** Assignments of one answer that are refused. */
+const MORE = 250;
+
+/** Answers with as many assignments as a worker takes at once, until it has more journals than it may keep. */
+const REFUSALS: Attack = {
+  name: "refusal-flood",
+  group: "pace",
+  tries:
+    "Sends 1,250 assignments that the worker refuses or gives back, to fill its disk with their journals",
+  fields: ["claim.assignments[].parameters"],
+  isAlone: true,
+  async play(stage) {
+    const { name } = REFUSALS;
+    const spec = stage.sign(stage.spec(name));
+    const refused = { deployment: name, parameters: { liar: true } };
+    const offers: Offer[] = [];
+    const ended = () => offers.filter(({ outcome }) => outcome !== null).length;
+    while (ended() < LIMITS.unstartedJournals + MORE) {
+      const round = Array.from({ length: MORE }, () => stage.liar.hold(stage.assignment(spec, refused)));
+      offers.push(...round);
+      const assignments = round.map(({ assignment }) => assignment);
+      const before = ended();
+      await stage.whileAlive(stage.liar.lie("claim", { body: (honest) => ({ ...honest, assignments }) }));
+      // The worker ignores those that it cannot hold.
+      await stage.whileAlive(
+        stage.liar.until("most of them are refused or given back", () => ended() > before + MORE / 2),
+      );
+    }
+    const sent = offers.length;
+    const kept = await settledJournals(stage);
+    if (await stage.ran(name)) return broken("the code ran");
+    // Those of the attacks before it ran, and stay.
+    const most = LIMITS.unstartedJournals + stage.liar.offers.filter(({ isStarted }) => isStarted).length;
+    return kept <= most
+      ? held(`${sent} did not run, and ${kept} journals are kept`)
+      : broken(`${sent} did not run, and ${kept} journals are kept; the limit is ${most}`);
+  },
+};
+
+/** How many journals the worker keeps, once their number has stopped falling. */
+async function settledJournals(stage: Stage): Promise<number> {
+  const count = async () => (await readdir(join(stage.stateDir, "journals"))).length;
+  for (let before = Number.POSITIVE_INFINITY; ; ) {
+    const now = await count();
+    if (now >= before) return now;
+    before = now;
+    await stage.whileAlive(new Promise((resolve) => setTimeout(resolve, SETTLES_MS)));
+  }
+}
+
 /** Attacks on a worker's time, memory and disk. */
-export const PACE_ATTACKS: readonly Attack[] = [...PACES, MANY];
+export const PACE_ATTACKS: readonly Attack[] = [...PACES, MANY, REFUSALS];
