@@ -29,6 +29,7 @@ export const asks = flow({ name: "asks", input: z.object({ marker: z.string() })
 `;
 const CONFIG = `
 import { cron, defineConfig, deployment, ociLayout } from "towpath/config";
+import { z } from "zod";
 import { asks, leaky } from "./flows/leaky.ts";
 export default defineConfig({
   project: "sealed",
@@ -41,7 +42,7 @@ export default defineConfig({
       schedules: [{ name: "hourly", timing: cron("0 0 1 1 *"), parameters: { marker: "canary-in-a-schedule-77aa" } }],
     }),
     deployment(asks, { mayStart: ["leaky"] }),
-    deployment({ name: "plain", command: ["sh", "-c", "cat $TOWPATH_PARAMETERS_FILE; exit 3"] }),
+    deployment({ name: "plain", input: z.object({ marker: z.string() }), command: ["sh", "-c", "cat $TOWPATH_PARAMETERS_FILE; exit 3"] }),
   ],
 });
 `;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Client, createClient } from "@towpath/client";
 import { newWorkspaceKey, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Stack, startStack } from "../harness/index.ts";
+import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 import { addEnvironment } from "../python/interpreters.ts";
 import { inEachLanguage, type Language } from "./languages.fixture.ts";
 import { findInDatabase, LEAKING } from "./sealed.fixture.ts";
@@ -13,19 +13,26 @@ const CANARY = "canary";
 let stack: Stack;
 /** A client with the key. The stack's own has none. */
 let client: Client;
+let worker: TestProcess;
 
 const withKey = { env: { TOWPATH_WORKSPACE_KEY: KEY } };
 
 beforeAll(async () => {
   stack = await startStack();
-  await writeFile(join(stack.folder, "workspace.key"), `${KEY}\n`);
   const token = (await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim();
   client = createClient({ url: stack.url, token, sealing: { keys: [KEY] } });
-  await stack.startWorker({ settings: { workspaceKeys: [{ file: join(stack.folder, "workspace.key") }] } });
+  worker = await startWorker(KEY);
   const sealed = await stack.towpath(["workspace", "seal", "--yes"], withKey);
   expect(sealed.code, sealed.output).toBe(0);
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
+
+/** Starts the worker with this workspace key alone. */
+async function startWorker(key: string): Promise<TestProcess> {
+  const file = join(stack.folder, "workspace.key");
+  await writeFile(file, `${key}\n`);
+  return await stack.startWorker({ settings: { workspaceKeys: [{ file }] } });
+}
 
 async function deploySealed(language: Language): Promise<string> {
   const registry = JSON.stringify(join(stack.folder, "registry"));
@@ -55,6 +62,19 @@ async function createRun(deployment: string, parameters: { marker: string }): Pr
 async function logOf(from: Client, runId: string): Promise<string[]> {
   const { entries } = await from.getLogs({ params: { runId }, query: {} });
   return entries.flatMap((one) => (one.kind === "line" ? [one.text] : []));
+}
+
+/** The first run of a deployment whose log has a line, once it has ended. */
+async function runThatLogged(deployment: string, line: string): Promise<string> {
+  const find = async () => {
+    const { items } = await client.listRuns({ query: { deployment } });
+    for (const { id } of items) if ((await logOf(client, id)).includes(line)) return id;
+    return null;
+  };
+  await expect.poll(find, { timeout: 60_000 }).not.toBeNull();
+  const found = (await find()) ?? "";
+  await stack.waitForRun(found);
+  return found;
 }
 
 inEachLanguage((language) => {
@@ -102,6 +122,48 @@ inEachLanguage((language) => {
     expect(await findInDatabase(stack.databaseUrl, [CANARY])).toEqual([]);
   });
 
+  test("schedules, backfills and reruns have their parameters opened, and leave them in no table", async () => {
+    const name = `leaky@${language}`;
+    const seen = (marker: string) => runThatLogged(name, `logged canary-${marker}`);
+    const often = { name: "often", timing: { kind: "interval", everyMs: 5_000 } } as const;
+    const scheduled = { ...often, parameters: { marker: "canary-scheduled" } };
+    await expect(stack.client.setSchedule({ params: { name }, body: scheduled })).rejects.toMatchObject({
+      code: "plain-value",
+    });
+    await client.setSchedule({ params: { name }, body: scheduled });
+    const runId = await seen("scheduled");
+    await client.deleteSchedule({ params: { name, schedule: "often" } });
+
+    const period = { schedule: "hourly", from: "2025-01-01T00:00:00Z", to: "2025-01-02T00:00:00Z" };
+    const backfill = async (more: object) =>
+      await client.createBackfill({ params: { name }, body: { id: uuidv7(Date.now()), ...period, ...more } });
+    await backfill({});
+    await seen("in-a-schedule-77aa");
+    await backfill({ parameters: { marker: "canary-backfilled" } });
+    const backfilled = await seen("backfilled");
+
+    for (const earlier of [runId, backfilled]) {
+      const id = uuidv7(Date.now());
+      await client.rerunRun({ params: { runId: earlier }, body: { id } });
+      await stack.waitForRun(id);
+      const { parameters } = await client.getRun({ params: { runId: earlier } });
+      expect(await logOf(client, id)).toContain(`logged ${parameters.marker}`);
+      expect(await client.getRun({ params: { runId: id } })).toMatchObject({ parameters });
+    }
+    const id = uuidv7(Date.now());
+    const replaced = { id, parameters: { marker: "canary-replaced" } };
+    await expect(stack.client.rerunRun({ params: { runId }, body: replaced })).rejects.toMatchObject({
+      code: "plain-value",
+    });
+    await client.rerunRun({ params: { runId }, body: replaced });
+    await stack.waitForRun(id);
+    expect(await logOf(client, id)).toContain("logged canary-replaced");
+    const printed = await stack.towpath(["logs", id], withKey);
+    expect(printed.output).toContain("logged canary-replaced");
+    expect((await stack.towpath(["logs", id])).output).not.toContain(CANARY);
+    expect(await findInDatabase(stack.databaseUrl, [CANARY])).toEqual([]);
+  });
+
   test("an event, a question, an answer and a child run cross sealed, and are heard in plain", async () => {
     const marker = `canary-asks-${language}`;
     const runId = await createRun(`asks@${language}`, { marker });
@@ -133,3 +195,22 @@ inEachLanguage((language) => {
     expect(await findInDatabase(stack.databaseUrl, [CANARY])).toEqual([]);
   });
 });
+
+test("a plain command gets its parameters in plain, and a worker with another key leaves the run to the right one", async () => {
+  const first = await createRun("plain@typescript", { marker: "canary-of-a-command" });
+  expect(await stack.waitForRun(first)).toMatchObject({ state: "failed" });
+  expect((await logOf(client, first)).join()).toContain("canary-of-a-command");
+
+  await worker[Symbol.asyncDispose]();
+  worker = await startWorker(newWorkspaceKey());
+  const runId = await createRun("plain@typescript", { marker: "canary-of-a-command" });
+  const released = async () =>
+    (await client.getRun({ params: { runId } })).attemptList.map((one) => one.releaseReason).join();
+  await expect.poll(released, { timeout: 60_000 }).toContain("was sealed with the workspace key");
+  expect(await stack.client.getRun({ params: { runId } })).toMatchObject({ state: "ready" });
+  await worker[Symbol.asyncDispose]();
+  worker = await startWorker(KEY);
+  expect(await stack.waitForRun(runId)).toMatchObject({ state: "failed", cause: "error" });
+  expect((await logOf(client, runId)).join()).toContain("canary-of-a-command");
+  expect(await findInDatabase(stack.databaseUrl, [CANARY])).toEqual([]);
+}, 300_000);
