@@ -8,7 +8,7 @@ const sealing: SealingOptions = {
 };
 
 /** The client of the control plane that served this page. It uses the session's cookie. */
-export const client = createClient({ url: window.location.origin, sealing });
+export const client = createClient({ url: globalThis.location?.origin ?? "", sealing });
 
 const eventSealer = sealerOf(sealing, (name) =>
   name === "getMe" ? client.getMe() : Promise.reject(new Error(`${name} is not asked for an event.`)),
