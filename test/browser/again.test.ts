@@ -44,7 +44,7 @@ export default defineConfig({
   project: "again",
   pool: "local",
   registry: ociLayout(REGISTRY, { name: "local" }),
-  deployments: [deployment(forecast, { EXTRA schedules: [{ name: "nightly", timing: { kind: "cron", cron: "0 3 * * *", zone: "Europe/Berlin" } }] }), deployment(apart)],
+  deployments: [deployment(forecast, { floor: 1, EXTRA schedules: [{ name: "nightly", timing: { kind: "cron", cron: "0 3 * * *", zone: "Europe/Berlin" } }] }), deployment(apart)],
 });
 `;
 
