@@ -66,7 +66,7 @@ test(
   async () => {
     const page = "docs/how-to/worker-in-a-private-network.md";
     const [install = "", pool = "", files = "", start = "", wire = ""] = blocks(page, "sh", 5);
-    const [settings = ""] = blocks(page, "json", 1);
+    const [settings = ""] = blocks(page, "json", 2);
     await using stack = await startStack();
     const { folder, url } = stack;
     const [etc, bare] = [join(folder, "etc"), join(folder, "flows.git")];
