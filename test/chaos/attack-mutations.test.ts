@@ -65,12 +65,6 @@ const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; 
     to: "new Map()",
     attack: "replayed-version",
   },
-  "the tasks that a spec allows alone": {
-    file: VERIFY,
-    from: "if (signed !== null) return signed.pools;",
-    to: "return signed?.pools ?? spec.pools;",
-    attack: "remote-task",
-  },
   "the schema of parameters": {
     file: VERIFY,
     from: "if (faults.length === 0) return;",

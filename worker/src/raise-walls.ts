@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtempDisposable, stat } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Logger, pino } from "pino";
@@ -70,13 +70,17 @@ export async function describeWalls(
   config: WorkerConfig,
 ): Promise<{ wall: Walls["kind"]; why: string; isRequired: boolean; privateKeys: string[] }> {
   const { range, wanted } = runAsOf(config.runAs);
-  await using home = await mkdtempDisposable(join(tmpdir(), "towpath-walls-"));
-  await chmod(home.path, OTHERS_ENTER);
-  const log = pino({ level: "silent" });
-  const ground = await groundOf(config, [dirname(config.stateDir)]);
-  const { kind, why } = await judgeWalls({ log, dir: home.path, range }, ground);
-  const isRequired = wanted === "users";
-  return { wall: kind, why, isRequired, privateKeys: await privateKeysNear(config) };
+  const home = await mkdtemp(join(tmpdir(), "towpath-walls-"));
+  try {
+    await chmod(home, OTHERS_ENTER);
+    const log = pino({ level: "silent" });
+    const ground = await groundOf(config, [dirname(config.stateDir)]);
+    const { kind, why } = await judgeWalls({ log, dir: home, range }, ground);
+    const isRequired = wanted === "users";
+    return { wall: kind, why, isRequired, privateKeys: await privateKeysNear(config) };
+  } finally {
+    await rm(home, { recursive: true, force: true });
+  }
 }
 
 /**
