@@ -185,8 +185,8 @@ export const MUTATIONS = {
   /** A flow gets the keys of pickled values although its author has not allowed pickle. */
   pickleConsent: {
     file: "worker/src/attempts/store-access.ts",
-    from: '|| !spec.entry.codecs?.includes("pickle")',
-    to: "",
+    from: 'entry.codecs?.includes("pickle") === true',
+    to: "true",
   },
   /** All deployments sign pickled values with one key. */
   pickleKey: {

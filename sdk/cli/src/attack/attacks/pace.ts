@@ -163,6 +163,10 @@ const MANY: Attack = {
 
 /** Assignments of one answer that are refused. */
 const MORE = 250;
+/** How many assignments of the flood one answer has. The worker ignores those that it cannot hold. */
+const ROUND = 100;
+/** How long the flood may take. */
+const FLOOD_MS = 120_000;
 
 /** Answers with as many assignments as a worker takes at once, until it has more journals than it may keep. */
 const REFUSALS: Attack = {
@@ -178,15 +182,16 @@ const REFUSALS: Attack = {
     const refused = { deployment: name, parameters: { liar: true } };
     const offers: Offer[] = [];
     const ended = () => offers.filter(({ outcome }) => outcome !== null).length;
-    while (ended() < LIMITS.unstartedJournals + MORE) {
-      const round = Array.from({ length: MORE }, () => stage.liar.hold(stage.assignment(spec, refused)));
+    const untilMs = performance.now() + FLOOD_MS;
+    // A worker that takes them more slowly than this is not filled.
+    while (ended() < LIMITS.unstartedJournals + MORE && performance.now() < untilMs) {
+      const round = Array.from({ length: ROUND }, () => stage.liar.hold(stage.assignment(spec, refused)));
       offers.push(...round);
       const assignments = round.map(({ assignment }) => assignment);
       const before = ended();
       await stage.whileAlive(stage.liar.lie("claim", { body: (honest) => ({ ...honest, assignments }) }));
-      // The worker ignores those that it cannot hold.
       await stage.whileAlive(
-        stage.liar.until("most of them are refused or given back", () => ended() > before + MORE / 2),
+        stage.liar.until("one of them is refused or given back", () => ended() > before),
       );
     }
     const sent = offers.length;
