@@ -21,9 +21,9 @@ export interface PythonMutation {
 export const PYTHON_MUTATIONS = {
   /** A value is used although its bytes are not the saved ones. */
   valueHash: {
-    file: "store/codec.py",
-    from: 'hashlib.sha256(data).hexdigest() != ref["sha256"]',
-    to: "False",
+    file: "store/written.py",
+    from: "if found is not None and self._is_content(ref, found, is_padded):",
+    to: "if found is not None:",
     tests: "test_guards",
     title: "test_a_value_whose_bytes_were_changed_is_not_used",
   },
