@@ -20,7 +20,7 @@ IS_LINUX = sys.platform == "linux"
 _WITHIN_S = 60.0
 
 _HEAD = """
-import asyncio, ctypes, faulthandler, os, re, signal, socket, subprocess, sys, threading, time
+import asyncio, contextlib, ctypes, faulthandler, os, re, signal, socket, subprocess, sys, threading, time
 from towpath import TaskTimeout, flow, task
 
 def holds():

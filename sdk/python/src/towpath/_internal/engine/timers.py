@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,10 @@ class Timers:
     """Functions that are due later. They must be short, and must not raise."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Forgets all functions. A forked child does, because it has no thread for them, and the lock may have been taken."""
         self._due: list[tuple[float, int]] = []
         # The queue has only numbers, so that what was taken back does not stay in memory.
         self._live: dict[int, tuple[Callable[[], None], float | None]] = {}
@@ -74,3 +79,5 @@ class Timers:
 
 
 TIMERS = Timers()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=TIMERS.forget)
