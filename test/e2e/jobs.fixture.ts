@@ -72,7 +72,7 @@ export const trains = flow({ name: "trains", input }, async (given) => {
 });
 export const calls = flow({ name: "calls", input }, async (given) => {
   const result = await suspend.job(called, given);
-  await writeFile(given.folder + "/result", JSON.stringify(result));
+  await writeFile(given.folder + "/result", JSON.stringify(result ?? null));
 });
 `;
 const CONFIG = `
@@ -182,9 +182,14 @@ config = project(
 `;
 
 /** Deploys `trains`, which polls its job, and `calls`, whose backend calls back, in the stage of a language. */
-export async function deployJobs(stack: Stack, cluster: BatchCluster, language: Language): Promise<void> {
+export async function deployJobs(
+  stack: Stack,
+  cluster: BatchCluster,
+  language: Language,
+  env: NodeJS.ProcessEnv = {},
+): Promise<void> {
   const url = JSON.stringify(cluster.url);
-  await deployFlows(stack, language, {
+  const flows = {
     typescript: {
       "flows/trains.ts": TYPESCRIPT,
       "towpath.config.ts": CONFIG.replace("CLUSTER_URL", url),
@@ -193,5 +198,6 @@ export async function deployJobs(stack: Stack, cluster: BatchCluster, language: 
       "flows/trains.py": PYTHON,
       "towpath_config.py": PYTHON_CONFIG.replace("CLUSTER_URL", url),
     },
-  });
+  };
+  await deployFlows(stack, language, flows, env);
 }

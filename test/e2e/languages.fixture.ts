@@ -19,16 +19,27 @@ export function inEachLanguage(tests: (language: Language) => void): void {
 }
 
 /** Deploys a project into the stage of its language, and again after a change. @throws Error with the CLI's output. */
-export async function deployAgain(stack: Stack, language: Language, home: string): Promise<void> {
-  const deployed = await stack.towpath(["deploy", "--project", home, "--stage", language]);
+export async function deployAgain(
+  stack: Stack,
+  language: Language,
+  home: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<void> {
+  const deployed = await stack.towpath(["deploy", "--project", home, "--stage", language], { env });
   if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
 }
 
 /**
  * Deploys the flows of a language. `REGISTRY` in a configuration stands for the folder where the stack's workers look for code.
+ * @param env More variables of the command, such as a workspace key.
  * @returns the project's folder. @throws Error with the CLI's output.
  */
-export async function deployFlows(stack: Stack, language: Language, flows: Flows): Promise<string> {
+export async function deployFlows(
+  stack: Stack,
+  language: Language,
+  flows: Flows,
+  env: NodeJS.ProcessEnv = {},
+): Promise<string> {
   const registry = JSON.stringify(join(stack.folder, "registry"));
   const files = Object.entries(flows[language]).map(([path, text]) => [
     path,
@@ -36,6 +47,6 @@ export async function deployFlows(stack: Stack, language: Language, flows: Flows
   ]);
   const home = await stack.project(Object.fromEntries(files));
   if (language === "python") await addEnvironment(home);
-  await deployAgain(stack, language, home);
+  await deployAgain(stack, language, home, env);
   return home;
 }

@@ -91,6 +91,11 @@ export const PROBLEMS = {
     title: "The workspace is sealed and takes no plain values",
     retryable: false,
   },
+  "callback-value": {
+    status: 422,
+    title: "A callback of a sealed workspace may only say how the job ended",
+    retryable: false,
+  },
   "no-workspace-key": {
     status: 403,
     title: "The workspace is sealed, and the worker has no workspace key",

@@ -96,6 +96,10 @@ export const READABLE_FIELDS: readonly { readonly why: string; readonly fields: 
     fields: ["report:attempts[].control[]{}", "report:attempts[].bulk[]{}"],
   },
   {
+    why: "what a backend without a key says in a callback. A sealed workspace refuses it",
+    fields: ["callBack:result", "callBack:error"],
+  },
+  {
     why: "keys that the control plane compares",
     fields: ["createRun:idempotencyKey", "sendEvent:key", "call:call.wait.key"],
   },

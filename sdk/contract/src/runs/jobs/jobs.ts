@@ -2,7 +2,7 @@ import { z } from "zod";
 import { SignedSpec } from "../../deployments/spec.ts";
 import { LIMITS } from "../../kernel/limits.ts";
 import { DeploymentName, DurationMs, Id, Instant, Name } from "../../kernel/names.ts";
-import { sealable, sealableText } from "../../sealing/fields.ts";
+import { sealableText } from "../../sealing/fields.ts";
 import { Ref, RunError } from "../runs.ts";
 import { Answer } from "../waits/waits.ts";
 
@@ -20,12 +20,19 @@ export const JobOutcome = z.discriminatedUnion("outcome", [
 ]);
 export type JobOutcome = z.infer<typeof JobOutcome>;
 
-/** The body of a backend's callback, which it sends once. */
+/** The body of a backend's callback, which it sends once. A backend has no workspace key, so nothing of it can be sealed. */
 export const CallBack = z.discriminatedUnion("outcome", [
-  z.strictObject({ outcome: z.literal("completed"), result: sealable("answer", Answer.default(null)) }),
+  z.strictObject({
+    outcome: z.literal("completed"),
+    result: Answer.default(null).describe("Must be missing or null in a sealed workspace."),
+  }),
   z.strictObject({
     outcome: z.literal("failed"),
-    error: sealableText("error", { max: LIMITS.messageChars }).default(""),
+    error: z
+      .string()
+      .max(LIMITS.messageChars)
+      .default("")
+      .describe("Must be missing or empty in a sealed workspace."),
   }),
 ]);
 export type CallBack = z.output<typeof CallBack>;

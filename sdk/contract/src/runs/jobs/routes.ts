@@ -20,7 +20,7 @@ export const JOBS_ROUTES = {
     bodyBytes: LIMITS.callbackBytes,
     answer: CalledBack,
     status: 200,
-    problems: ["wait-not-found"],
+    problems: ["wait-not-found", "callback-value"],
   }),
   tendJobs: route({
     method: "POST",

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { CallBack, type CalledBack, type JobOutcome, Problem } from "@towpath/contract";
-import { cleanText, type Deps, inTransaction, plainFaults, plainValueProblem } from "../../kernel/index.ts";
+import { type CallBack, type CalledBack, type JobOutcome, Problem, saysNothing } from "@towpath/contract";
+import { cleanText, type Deps, inTransaction } from "../../kernel/index.ts";
 import { findWaitNow } from "../waits/store.ts";
 import { endJobs } from "./end.ts";
 import { findJob, takesNoPlainValues } from "./store.ts";
@@ -11,12 +11,12 @@ const CALLER = "callback";
 /**
  * Takes the outcome of a job from its backend, at the callback URL of the job. The holder of its token may report once.
  * Of several calls the first counts, and each gets the state of the job's wait.
- * @throws Problem `wait-not-found`, also for a wrong token; `plain-value` for a result or an error text in a sealed workspace.
+ * @throws Problem `wait-not-found`, also for a wrong token; `callback-value` for a result or an error text in a sealed workspace.
  */
 export async function callBack(deps: Deps, args: Callback & { report: CallBack }): Promise<CalledBack> {
   const { workspaceId, jobId } = args;
   const { runId } = await calledJob(deps, args);
-  await refusePlainReport(deps, args);
+  await refuseValue(deps, args);
   const over = [{ jobId, runId, by: "end" as const, outcome: outcomeOf(args.report), lease: null }];
   await inTransaction(deps, (tx) => endJobs(tx, deps, { workspaceId, over, answeredBy: CALLER }));
   const wait = await findWaitNow(deps.database.db, deps.clock, { workspaceId, runId, waitId: jobId });
@@ -24,19 +24,24 @@ export async function callBack(deps: Deps, args: Callback & { report: CallBack }
   return { state: wait.state };
 }
 
-/** A backend has no workspace key, so in a sealed workspace it may only say how the job ended. */
-async function refusePlainReport(
+/**
+ * A backend has no workspace key, so in a sealed workspace it may only say how the job ended. A value that has the form of a sealed one
+ * is refused as well: no worker made it for this job.
+ */
+async function refuseValue(
   deps: Pick<Deps, "database">,
   { workspaceId, report }: { workspaceId: string; report: CallBack },
 ): Promise<void> {
-  const faults = plainFaults(CallBack, report);
-  if (faults.length === 0 || !(await takesNoPlainValues(deps.database.db, workspaceId))) return;
-  const [{ path } = { path: "result" }] = faults;
-  throw plainValueProblem(
-    faults.map((one) => ({
-      ...one,
-      suggestion: `send the outcome alone, without "${path}": the flow reads the rest where the job wrote it`,
-    })),
+  const [path, value] =
+    report.outcome === "completed"
+      ? (["result", report.result] as const)
+      : (["error", report.error] as const);
+  if (saysNothing(value) || !(await takesNoPlainValues(deps.database.db, workspaceId))) return;
+  const next = `Send the outcome without "${path}". The flow reads the rest where the job wrote it.`;
+  throw new Problem(
+    "callback-value",
+    `In a sealed workspace a callback may only say how the job ended, but this one has "${path}". ${next}`,
+    { faults: [{ path, message: "must be missing in a sealed workspace", suggestion: next }] },
   );
 }
 

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import {
   type AskedWait,
+  asSealedJson,
+  asSealedText,
   type CallBack,
   DEFAULTS,
   derivedId,
@@ -177,14 +179,18 @@ describe("a job", () => {
     const { deps, clock } = testEnv;
     await inTransaction(deps, (tx) => updateSealed(tx, { workspaceId, sealed: true, clock }));
     const send = (report: CallBack) => callBack(deps, { workspaceId, jobId, token: TOKEN, report });
-    await expect(send({ outcome: "completed", result: { rows: "canary" } })).rejects.toMatchObject({
-      code: "plain-value",
-      faults: [{ path: "result", suggestion: expect.stringContaining("the outcome alone") }],
-    });
-    await expect(send({ outcome: "failed", error: "canary" })).rejects.toMatchObject({
-      code: "plain-value",
-      faults: [{ path: "error" }],
-    });
+    // A value of the right form proves nothing: only a worker seals a job's outcome.
+    const compact = `${"h".repeat(60)}..${"i".repeat(16)}.${"c".repeat(20)}.${"t".repeat(22)}`;
+    for (const result of [{ rows: "canary" }, asSealedJson(compact), false])
+      await expect(send({ outcome: "completed", result })).rejects.toMatchObject({
+        code: "callback-value",
+        faults: [{ path: "result", suggestion: expect.stringContaining("without") }],
+      });
+    for (const error of ["canary", asSealedText(compact)])
+      await expect(send({ outcome: "failed", error })).rejects.toMatchObject({
+        code: "callback-value",
+        faults: [{ path: "error" }],
+      });
     expect(await stateOf(flow)).toBe("suspended");
     expect(await send({ outcome: "completed", result: null })).toEqual({ state: "satisfied" });
     const { items } = await listWaits(deps, flow.tenancy.scope, { runId: flow.id });
