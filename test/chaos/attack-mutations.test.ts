@@ -161,6 +161,30 @@ const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; 
     to: "if (input !== null)",
     attack: "chosen-arguments",
   },
+  "the owner of a ref in parameters": {
+    file: "worker/src/attempts/parameter-refs.ts",
+    from: "if (checked !== null) return checked;",
+    to: "return withoutMac(ref);",
+    attack: "chosen-parameter-refs",
+  },
+  "the place of a ref in parameters": {
+    file: "worker/src/attempts/parameter-refs.ts",
+    from: "runId, JSON.stringify(place)];",
+    to: "runId, place.slice(0, 0).join()];",
+    attack: "chosen-parameter-refs",
+  },
+  "the trigger of a run that a flow starts": {
+    file: "worker/src/attempts/parameter-refs.ts",
+    from: " || isDerivedId(runId);",
+    to: ";",
+    attack: "chosen-parameter-refs",
+  },
+  "the deployment of a ref in parameters": {
+    file: "worker/src/attempts/parameter-refs.ts",
+    from: '"parameter", deploymentPartsOf(deployment).deployment,',
+    to: '"parameter", deploymentPartsOf(deployment).deployment.slice(0, 0),',
+    attack: "chosen-parameter-refs",
+  },
   "the characters of a log line": {
     file: "sdk/contract/src/kernel/log-line.ts",
     from: 'return terminalText(text.replaceAll(/[\\p{Cc}\\u2028\\u2029]+/gu, " "));',

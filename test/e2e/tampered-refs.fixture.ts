@@ -35,6 +35,14 @@ export const parent = flow({ name: "parent", input: input.extend({ n: z.number()
   await note(folder, "got " + (await ctx.runDeployment("child", { folder, n })));
 });
 
+const ref = z.object({ uri: z.string(), codec: z.string(), sizeBytes: z.number(), sha256: z.string() });
+export const loader = flow({ name: "loader", input: input.extend({ value: ref }) }, async ({ folder, value }) => {
+  await note(folder, "loaded " + (await ctx.load(value)));
+});
+export const saver = flow({ name: "saver", input: input.extend({ n: z.number() }) }, async ({ folder, n }) => {
+  await ctx.runDeployment("loader", { folder, value: { ...(await ctx.save("value", "value " + n)) } });
+});
+
 export const probe = job({
   name: "probe",
   pollEvery: "1s",
@@ -54,7 +62,7 @@ export const probes = flow({ name: "probes", input: input.extend({ name: z.strin
 `;
 const PYTHON = `
 from pathlib import Path
-from towpath import Cache, flow, task
+from towpath import Cache, flow, run_child, task
 
 def note(folder: str, text: str) -> None:
     with open(Path(folder) / "ledger", "a") as file:
@@ -77,10 +85,14 @@ def chain(folder: str) -> None:
     shared(folder)
     note(folder, "got " + " ".join(map(str, loaded)))
     raise RuntimeError("after the tasks")
+
+@flow
+def passer(folder: str, value: dict) -> None:
+    run_child("loader@typescript", {"folder": folder, "value": value})
 `;
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { chain, child, parent, probes, remote } from "./flows/refs.ts";
+import { chain, child, loader, parent, probes, remote, saver } from "./flows/refs.ts";
 export default defineConfig({
   project: "refs",
   pool: "local",
@@ -92,11 +104,13 @@ export default defineConfig({
     deployment(child),
     deployment(parent, { mayStart: ["child"] }),
     deployment(probes),
+    deployment(loader),
+    deployment(saver, { mayStart: ["loader"] }),
   ],
 });
 `;
 const PYTHON_CONFIG = `
-from flows.refs import chain
+from flows.refs import chain, passer
 from towpath.config import deployment, oci_layout, project, stage
 
 config = project(
@@ -104,7 +118,7 @@ config = project(
     pool="local",
     stages={"python": stage()},
     registry=oci_layout(REGISTRY),
-    deployments=[deployment(chain)],
+    deployments=[deployment(chain), deployment(passer, may_start=["loader@typescript"])],
 )
 `;
 

@@ -159,6 +159,43 @@ describe("refs between runs", () => {
     expect(await logOf(runId)).toContain("The worker refused the result of run ");
   });
 
+  test("refs in the parameters of a flow's run are refused if they are those of another run, from flows in both languages", async () => {
+    const held: SentRef[] = [];
+    const ofChildren = (change: (refs: SentRef[]) => void) => ({
+      ending: "/claim",
+      change: (_: unknown, answer: unknown) => {
+        const { assignments = [] } = answer as { assignments?: { trigger: { kind: string } }[] };
+        change(refsIn(assignments.filter(({ trigger }) => trigger.kind === "run")));
+      },
+    });
+    const honest = await start("saver", { n: 1 });
+    tamper = ofChildren((refs) => held.push(...refs.map((ref) => ({ ...ref }))));
+    expect((await stack.waitForRun(honest.runId)).state).toBe("completed");
+    expect(await ledger(honest.folder)).toEqual(["loaded value 1"]);
+    const [known] = held;
+    if (known === undefined) throw new Error("No parameters were claimed.");
+    // What a person copies from a run is accepted, and its flow can pass it on.
+    const folder = await newFolder();
+    const passed = await stack.run("passer@python", { folder, value: { ...known } });
+    expect((await stack.waitForRun(passed)).state).toBe("completed");
+    expect(await ledger(folder)).toEqual(["loaded value 1"]);
+
+    tamper = ofChildren((refs) => refs.map((ref) => Object.assign(ref, known)));
+    const other = await newFolder();
+    for (const runId of [
+      await stack.run("saver@typescript", { folder: other, n: 2 }),
+      await stack.run("passer@python", { folder: other, value: { ...known } }),
+    ]) {
+      expect((await stack.waitForRun(runId)).state).toBe("failed");
+      const [child] = (await stack.client.listRuns({ query: { parent: runId } })).items;
+      expect(child).toMatchObject({ state: "failed", cause: "refused" });
+      const { error } = await stack.client.getRun({ params: { runId: child?.id ?? "" } });
+      expect(error?.message).toContain('The worker refused the ref in the parameter "value".');
+    }
+    tamper = null;
+    await expect(readFile(join(other, "ledger"), "utf8")).rejects.toThrow("ENOENT");
+  });
+
   test("a job is not polled with the handle of another, and goes on with its own", async () => {
     const one = await start("probes", { name: "one" });
     const polled = async (name: string, { folder }: { folder: string }) =>

@@ -43,6 +43,7 @@ export * from "./runs/jobs/facts.ts";
 export * from "./runs/jobs/jobs.ts";
 export * from "./runs/overview.ts";
 export * from "./runs/parameter-origins.ts";
+export * from "./runs/refs.ts";
 export * from "./runs/reruns.ts";
 export * from "./runs/runs.ts";
 export * from "./runs/waits/answer-text.ts";

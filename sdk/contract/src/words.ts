@@ -13,4 +13,5 @@ export * from "./kernel/problems.ts";
 export * from "./kernel/redactable.ts";
 export * from "./kernel/secret-variable.ts";
 export * from "./kernel/suggest.ts";
+export * from "./runs/refs.ts";
 export * from "./runs/states.ts";

@@ -20,6 +20,7 @@ import type { Redactor, Unnumbered } from "../secrets/index.ts";
 import { type RefOwner, type RefSigner, resultOwner, withoutContent } from "../store/sign-refs.ts";
 import { Refusal } from "../trust/index.ts";
 import { originOf } from "./chain.ts";
+import { signedParameters } from "./parameter-refs.ts";
 
 /** The most retries of a run for which a child's id is looked for. */
 const RETRIES_MAX = 200;
@@ -69,6 +70,8 @@ export class AttemptRefs {
     const { deployment } = this.#run;
     if (call.kind === "job-handle")
       return { ...call, handle: this.#refs.signed(call.handle, ["handle", deployment, callId]) };
+    if (call.kind === "start-run")
+      return { ...call, parameters: signedParameters(this.#refs, { ...call, runId: callId }) };
     if (call.kind !== "start-task") return call;
     const { task } = call;
     const input = this.#refs.signed(task.input, ["argument", deployment, callId, task.name]);

@@ -40,6 +40,7 @@ import type { StoredAttempt } from "./attempt-store.ts";
 import { originOf } from "./chain.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
+import { checkedParameters } from "./parameter-refs.ts";
 import { isOver } from "./phases.ts";
 import { storeOfSpec } from "./store-access.ts";
 
@@ -108,7 +109,8 @@ export async function prepareAttempt(
     installing ??= packagesOf(deps, claimed, { entry: spec.entry, code });
     return installing;
   };
-  const opened = { parameters, sealedOnly, argument };
+  const checked = checkedParameters(refs, { assignment, parameters });
+  const opened = { parameters: checked, sealedOnly, argument };
   return { spec, workspaceId, ...opened, code, interpreter, packages, secrets, store, redactor, refs };
 }
 

@@ -14,6 +14,7 @@ import { originOf } from "./chain.ts";
 import { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { type Launched, openAttemptGateway } from "./launch-attempt.ts";
+import { checkedParameters } from "./parameter-refs.ts";
 import { claimName } from "./paths.ts";
 import { type FoundFact, type Phase, restartPhase } from "./phases.ts";
 import {
@@ -151,7 +152,7 @@ export async function adopt(
   const prepared: Prepared = {
     spec: stored.spec,
     workspaceId: stored.workspaceId,
-    parameters: opened?.parameters ?? {},
+    parameters: opened === null ? {} : parametersAsBefore(refs, { ...stored, ...opened }),
     sealedOnly: stored.sealedOnly,
     code: () => code,
     interpreter: () => interpreterOf(deps, claimed, { entry: stored.spec.entry, code: () => code }),
@@ -228,6 +229,18 @@ function openedAsBefore(
     return { parameters, hide: maskOf(keyring, stored) };
   } catch {
     return null;
+  }
+}
+
+/** The parameters as before the restart. Empty if the keys of the store are not here any more: the flow then has no gateway. */
+function parametersAsBefore(
+  refs: RefSigner,
+  args: Parameters<typeof checkedParameters>[1],
+): Prepared["parameters"] {
+  try {
+    return checkedParameters(refs, args);
+  } catch {
+    return {};
   }
 }
 

@@ -43,8 +43,9 @@ export function remaining({ capacity }: WorkerFacts): readonly Remaining[] {
       limit: "results that the worker signed for this deployment, chain of reruns, path, input and code",
     },
     {
-      can: "Replace a ref that somebody passes as a parameter",
-      limit: "other refs of the workspace; it cannot invent one",
+      can: "Start a run as if a person had, with any ref as a parameter",
+      limit:
+        "refs of the workspace; it cannot invent one. A run that a flow starts gets exactly the refs of that flow",
     },
     {
       can: "Read what DATA.md lists, and answer the questions of a flow like a person",

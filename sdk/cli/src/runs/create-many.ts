@@ -9,6 +9,7 @@ import {
   type Json,
   JsonObject,
   LIMITS,
+  mapRefs,
   Problem,
   uuidv7,
 } from "@towpath/contract";
@@ -102,7 +103,26 @@ async function idsOf(
 ): Promise<string[]> {
   if (key === undefined) return lines.map(() => uuidv7(invocation.clock.nowMs())).sort();
   const textOf = ({ number }: Line) => JSON.stringify([deployment, key, number]);
-  return await Promise.all(lines.map((line) => derivedId(DERIVED_NEAR, textOf(line))));
+  return await Promise.all(
+    lines.map(async (line) => {
+      const id = await derivedId(DERIVED_NEAR, textOf(line));
+      return hasRef(line.parameters) ? asChosen(id) : id;
+    }),
+  );
+}
+
+function hasRef(parameters: Parameters): boolean {
+  let has = false;
+  mapRefs(parameters, (ref) => {
+    has = true;
+    return ref;
+  });
+  return has;
+}
+
+/** The id as one of version 7. Workers take a run with a derived id for one that a flow started, and want its refs signed. */
+function asChosen(id: string): string {
+  return `${id.slice(0, 14)}7${id.slice(15)}`;
 }
 
 async function bodyOf(

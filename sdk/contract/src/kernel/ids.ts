@@ -77,6 +77,11 @@ export function idOfDigest(near: string, digest: Uint8Array): string {
   return formatUuid(bytes);
 }
 
+/** Whether an id was derived from a text, so that nobody could choose it: UUIDv8. */
+export function isDerivedId(id: string): boolean {
+  return id[14] === "8";
+}
+
 /** The smallest UUID whose time prefix is `ms`: a bound for partitions and range scans. */
 export function idFloor(ms: number): string {
   const hex = Math.trunc(ms).toString(16).padStart(12, "0");

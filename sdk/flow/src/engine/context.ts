@@ -1,6 +1,7 @@
 import type { CalledRun, Context, Ref } from "@towpath/contract";
+import { isRef } from "@towpath/contract/words";
 import { keepProgress, progressKept } from "../keep/progress.ts";
-import { ChildFailed } from "../problem.ts";
+import { ChildFailed, StoreFault } from "../problem.ts";
 import { type CodecChoice, encode } from "../store/codec.ts";
 import { outsideOfTasks, runEnded } from "../suspend/wait-for.ts";
 import { hashInput } from "../task/input-hash.ts";
@@ -209,6 +210,11 @@ export const ctx: RunContext = {
   },
   async load<Value>(ref: RefTo<Value>): Promise<Value> {
     const { run, data } = here("load");
+    // The worker checks exactly these objects in the parameters of a run.
+    if (!isRef(ref))
+      throw new StoreFault("The value is no ref.", {
+        next: "Pass what `ctx.save` returned: an object with `uri`, `codec`, `sizeBytes` and `sha256`, and no other fields.",
+      });
     const load = () => run.host.store.load(ref);
     const value = await (data?.loading(ref, load) ?? load());
     run.lineage.noteLoaded(value, ref);

@@ -1,7 +1,7 @@
 import type { Ref } from "@towpath/contract";
+import { isRef } from "@towpath/contract/words";
 import { StoreFault } from "../problem.ts";
 import type { Objects } from "./objects.ts";
-import { isRef } from "./refs.ts";
 
 /** The latest value of a name, from any run. */
 export interface NamedValue {

@@ -1,10 +1,7 @@
 import type { Ref } from "@towpath/contract";
+import { isRef } from "@towpath/contract/words";
 import { dataOf } from "./data.ts";
 
-/** `uri`, `codec`, `sizeBytes`, `sha256`. */
-const REF_FIELDS = 4;
-const CODEC = /^[a-z][a-z0-9-]{0,31}$/;
-const SHA256 = /^[0-9a-f]{64}$/;
 /** The most refs of one value that are checked, and how many at once. */
 const CHECKED_MAX = 1_000;
 const CHECKED_AT_ONCE = 16;
@@ -12,14 +9,6 @@ const CHECKED_AT_ONCE = 16;
 /** The part of a store that says which values it still has. */
 interface HasRefs {
   has(ref: Ref): Promise<boolean>;
-}
-
-/** Whether an object has exactly the fields of a ref. */
-export function isRef(value: object): value is Ref {
-  if (Object.keys(value).length !== REF_FIELDS) return false;
-  const { uri, codec, sizeBytes, sha256 }: Partial<Record<keyof Ref, unknown>> = value;
-  if (typeof uri !== "string" || typeof codec !== "string" || typeof sizeBytes !== "number") return false;
-  return CODEC.test(codec) && typeof sha256 === "string" && SHA256.test(sha256);
 }
 
 /** The parts of a value that may contain refs. */

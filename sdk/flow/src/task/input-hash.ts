@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
+import { isRef } from "@towpath/contract/words";
 import { NotData } from "../problem.ts";
 import { UNWRITABLE_TABLE } from "../store/arrow.ts";
 import { type Data, dataOf, saysToJson } from "../store/data.ts";
 import type { Hashes } from "../store/hashes.ts";
-import { isRef } from "../store/refs.ts";
 
 /** Text is hashed in pieces of this many characters, because each update has a cost. */
 const CHUNK_CHARS = 8 * 1024;

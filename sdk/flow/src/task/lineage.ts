@@ -1,8 +1,7 @@
 import { types } from "node:util";
 import type { Upstream } from "@towpath/contract";
-import { LIMITS } from "@towpath/contract/words";
+import { isRef, LIMITS } from "@towpath/contract/words";
 import { isPlain } from "../store/data.ts";
-import { isRef } from "../store/refs.ts";
 
 /** The most values that one search looks at: the arguments of a call, or its result. */
 const VISITS_MAX = 1_000;
