@@ -252,7 +252,6 @@ function runOf(deployment: string) {
 /** Fields of records that depend on the clock, the store, or the language. */
 const OWN_FIELDS = new Set([
   "at",
-  "upstream",
   "calledAt",
   "hashMs",
   "saveMs",

@@ -103,9 +103,7 @@ inEachLanguage((language) => {
       ["train", "completed", false],
     ]);
     const [load, ...trains] = tasks.items;
-    // Flows in Python do not report yet which task received what another one returned.
-    const upstream = language === "typescript" ? [load?.path] : undefined;
-    expect(trains.map((train) => train.upstream?.paths)).toEqual([upstream, upstream]);
+    expect(trains.map((train) => train.upstream?.paths)).toEqual([[load?.path], [load?.path]]);
     gpu.kill("SIGTERM");
     await gpu.exited;
   });

@@ -33,7 +33,7 @@ _ORIGIN = "01900000-0000-7000-8000-000000000001"
 _NOW_MS = datetime_of("2026-03-01T12:00:00.000Z").timestamp() * 1000
 _STACK_BYTES = 512 * 1024
 """A killed attempt leaves its threads for ever."""
-_OWN_FIELDS = {"at", "upstream", "calledAt", "hashMs", "saveMs", "loadMs", "dataMs", "savedBytes", "loadedBytes"}
+_OWN_FIELDS = {"at", "calledAt", "hashMs", "saveMs", "loadMs", "dataMs", "savedBytes", "loadedBytes"}
 """Fields of records that depend on the clock or the language."""
 
 Variables = dict[str, Any]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from towpath import flow, task
 from towpath._internal.problem import NotData
-from towpath._internal.store.typed_json import UNDEFINED, from_typed_json
 from towpath._internal.store.hashes import PLAIN_HASHES
+from towpath._internal.store.typed_json import UNDEFINED, from_typed_json
 from towpath._internal.task.input_hash import hash_input
 from towpath.test import run_flow
 
@@ -83,7 +83,9 @@ class InputHash(unittest.TestCase):
         self.assertEqual(len(set(hashes)), len(kinds))
 
     def test_a_set_has_the_same_hash_in_every_process(self) -> None:
-        self.assertEqual(hash_input("t", [{"a", "b", "c"}], PLAIN_HASHES), hash_input("t", [{"c", "a", "b"}], PLAIN_HASHES))
+        self.assertEqual(
+            hash_input("t", [{"a", "b", "c"}], PLAIN_HASHES), hash_input("t", [{"c", "a", "b"}], PLAIN_HASHES)
+        )
         self.assertEqual(hash_input("t", [{"a", "b", "c"}], PLAIN_HASHES), "ea14894ff5931948")
 
     def test_many_items_need_little_memory(self) -> None:

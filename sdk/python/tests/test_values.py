@@ -105,7 +105,9 @@ class Values(unittest.TestCase):
             encoded = encode(value, "result")
             read = decode(encoded.data, codec=encoded.codec, uri="memory:")
             self.assertEqual(_shown(read), _shown(value), f"seed {seed}")
-            self.assertEqual(hash_input("t", [read], PLAIN_HASHES), hash_input("t", [value], PLAIN_HASHES), f"seed {seed}")
+            self.assertEqual(
+                hash_input("t", [read], PLAIN_HASHES), hash_input("t", [value], PLAIN_HASHES), f"seed {seed}"
+            )
 
     def test_what_would_not_come_back_equal_is_refused_with_its_place(self) -> None:
         zone = ZoneInfo("Europe/Berlin")
@@ -127,7 +129,9 @@ class Values(unittest.TestCase):
         self.assertIn("is not stored", run.logs[0])
 
     def test_equal_dicts_have_equal_hashes_whatever_their_order(self) -> None:
-        self.assertEqual(hash_input("t", [{1: "a", (2,): "b"}], PLAIN_HASHES), hash_input("t", [{(2,): "b", 1: "a"}], PLAIN_HASHES))
+        self.assertEqual(
+            hash_input("t", [{1: "a", (2,): "b"}], PLAIN_HASHES), hash_input("t", [{(2,): "b", 1: "a"}], PLAIN_HASHES)
+        )
         self.assertNotEqual(hash_input("t", [{1: 2}], PLAIN_HASHES), hash_input("t", [{2: 1}], PLAIN_HASHES))
 
 

@@ -14,12 +14,12 @@ from towpath._internal.keep.alike import draw_of, random_of, uuid_of
 from towpath._internal.problem import InvalidDefinition, StoreFault, TaskIdentityUnknown
 from towpath._internal.store.codec import decode, encode
 from towpath._internal.store.file_store import FileStore
+from towpath._internal.store.hashes import PLAIN_HASHES
 from towpath._internal.store.named import read_entry
 from towpath._internal.store.places import Place, safe_part
 from towpath._internal.store.typed_json import UNDEFINED, from_typed_json, to_typed_json
 from towpath._internal.task.durations import ms_of
 from towpath._internal.task.identity import NO_KEY, CallKey, CallLedger, kept_path, mapped_path
-from towpath._internal.store.hashes import PLAIN_HASHES
 from towpath._internal.task.input_hash import hash_input
 from towpath._internal.task.options import TaskOptions
 from towpath._internal.task.retry import retry_delay_ms

@@ -106,6 +106,7 @@ class Flow(Generic[P, R]):
             input_hash=None,
             io=LOOP if self.is_async else BLOCKING,
             called_at=instant(scope.run.host.clock),
+            upstream=scope.run.lineage.of(told.values()),
         )
         if self.is_async:
             return self._awaited(call, settled)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..resources.opened import Opened
     from ..suspend.waits import Waits
     from ..task.async_map import AsyncPump
+    from ..task.lineage import Lineage
     from ..task.map import Pump
     from ..task.pool import Pool
     from ..task.runners import OpenRunner
@@ -119,6 +120,12 @@ def _unlimited_tags() -> UnlimitedTags:
     return UnlimitedTags()
 
 
+def _no_lineage() -> Lineage:
+    from ..task.lineage import Lineage
+
+    return Lineage()
+
+
 def _nothing_opened() -> Opened:
     from ..resources.opened import Opened
 
@@ -139,6 +146,8 @@ class ActiveRun:
     open: OpenCalls
     untaken: set[Pump | AsyncPump] = field(default_factory=set)
     """The maps whose results nobody has taken yet."""
+    lineage: Lineage = field(default_factory=_no_lineage)
+    """Which calls returned which values."""
     unlimited: UnlimitedTags = field(default_factory=_unlimited_tags)
     when_suspended: list[Callable[[], Any]] = field(default_factory=list)
     """Clean-up for a suspension, in reverse order. Code that cleans up before removes its entry."""

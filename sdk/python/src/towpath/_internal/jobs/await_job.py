@@ -23,6 +23,7 @@ from ..store.codec import encode
 from ..store.hashes import Hashes
 from ..store.places import Place
 from ..task.input_hash import hash_input
+from ..task.lineage import Producer, Producers, upstream_fact
 from .calls import called
 from .job import Job
 
@@ -42,6 +43,8 @@ class JobCall:
     path: str
     facts: Facts
     deadline: Mapping[str, float]
+    upstream: Producers = ()
+    """The calls that its input came from."""
 
     @property
     def io(self) -> Io:
@@ -83,10 +86,16 @@ def input_hash(job: Job[Any, Any, Any], input: Any, key: str | None, hashes: Has
 
 async def await_job(call: JobCall) -> Any:
     """The result of the job. @raises JobFailed | JobOutcomeUnknown | WaitExpired"""
+    result = await _reused_or_awaited(call)
+    call.scope.run.lineage.note(result, Producer(call.path), call.upstream)
+    return result
+
+
+async def _reused_or_awaited(call: JobCall) -> Any:
     earlier = call.scope.run.checkpoints.reuse(call.path, call.facts, call.job.submit)
     if earlier is not None:
         if not earlier.is_recorded:
-            call.post("reuse", 0, **call.facts.reported(), result=earlier.ref)
+            call.post("reuse", 0, **upstream_fact(call.upstream), **call.facts.reported(), result=earlier.ref)
         return _typed(call.job, earlier.value)
     for place in range(1, _EARLIER_MAX + 1):
         own = call if place == 1 else replace(call, path=f"{call.path}/{place}")
@@ -119,7 +128,7 @@ def _fail_again(call: JobCall) -> None:
     described, is_recorded = failed
     error = JobFailed(call.job.name, str(described["message"]))
     run.failures.note(call.path, error)
-    end = call.record("fail", 0, error=described, **call.facts.reported())
+    end = call.record("fail", 0, error=described, **upstream_fact(call.upstream), **call.facts.reported())
     if is_recorded:
         run.failures.note_unrecorded(end)
     else:
@@ -188,7 +197,7 @@ async def _concluded(call: JobCall, ended: Mapping[str, Any]) -> Any:
     run, job = call.scope.run, call.job
     outcome = ended["answer"]
     created_at = _job_of(ended)["createdAt"]
-    call.post("queue", 0, at=created_at)
+    call.post("queue", 0, at=created_at, **upstream_fact(call.upstream))
     call.post("begin", 1, at=created_at)
     if outcome["outcome"] == "failed":
         error = JobFailed(job.name, str(outcome["error"]["message"]))

@@ -18,8 +18,8 @@ from ..engine.cancel import Cancel
 from ..engine.io import Limit
 from ..logs.log import PROCESS
 from ..problem import Cancelled, NotPicklable, TaskProcessEnded
-from ..task.durations import ms_of
 from ..store.hashes import Hashes
+from ..task.durations import ms_of
 from ..task.identity import CallLedger
 from .place import Place, place_of
 from .wire import Wire, packed_error, unpacked_error

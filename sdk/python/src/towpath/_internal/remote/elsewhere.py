@@ -86,7 +86,7 @@ def _input(call: TaskCall) -> Ref:
 def _start_child(call: TaskCall) -> Mapping[str, Any]:
     """Starts the task's run, or finds the run that an earlier attempt started."""
     options, host = call.options, call.scope.run.host
-    host.records.post({**call.record("queue", 0), "at": call.called_at})
+    host.records.post({**call.first_record("queue"), "at": call.called_at})
     name = options.name if call.declared is None else call.declared.name
     task = {"name": name, "input": _input(call), "retries": options.retries}
     pool = str(options.pool) if host.pool_of is None else host.pool_of(str(options.pool))

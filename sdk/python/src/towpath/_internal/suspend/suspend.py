@@ -203,7 +203,7 @@ def job(
     path, settled = scope.calls.name("job", CallKey("given", f"{job.name} {key or hashed}"), "wait")
     version = scope.run.checkpoints.code_version_of(job.name, job.version, job.submit)
     facts = Facts(version, None if key is None else hashed, has_input=key is not None)
-    call = JobCall(scope, job, input, path, facts, _deadline(deadline))
+    call = JobCall(scope, job, input, path, facts, _deadline(deadline), scope.run.lineage.of([input]))
 
     async def awaited() -> Any:
         try:

@@ -27,6 +27,7 @@ class AsyncPump:
         import asyncio
 
         self._source = source
+        self.path = source.path
         items = source.items
         self._items: Any = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
         self._is_async = isinstance(items, AsyncIterable)
@@ -191,6 +192,7 @@ class AsyncMap(Generic[Result]):
         self._end = settled
         self._is_taken = False
         run.untaken.add(pump)
+        run.lineage.note_results(self, pump.path)
 
     def __await__(self) -> Generator[Any, None, list[Result]]:
         """All results in the order of the items. After a failed call no further item starts.
@@ -210,7 +212,9 @@ class AsyncMap(Generic[Result]):
                 found.append(one)
         finally:
             await self._drain()
-        return sorted(found, key=lambda one: one.index)
+        found.sort(key=lambda one: one.index)
+        self._run.lineage.note_results(found, self._pump.path)
+        return found
 
     async def __aiter__(self) -> AsyncIterator[Result]:
         """Results one by one, in the order of the items. Raises the first error at its position."""
@@ -243,6 +247,7 @@ class AsyncMap(Generic[Result]):
             await self._drain()
         if error is not None:
             raise error
+        self._run.lineage.note_results(found, self._pump.path)
         return found
 
     async def _next(self) -> Outcome | None:

@@ -55,9 +55,9 @@ class _Digest:
         elif is_well_formed(text):
             self._pieces.append(f"{tag}{utf16_length(text)}:{text}")
         else:
-            self.bytes(f"{tag}16", text.encode("utf-16-le", "surrogatepass"))
+            self.data(f"{tag}16", text.encode("utf-16-le", "surrogatepass"))
 
-    def bytes(self, tag: str, data: bytes | memoryview) -> None:
+    def data(self, tag: str, data: bytes | memoryview) -> None:
         self.token(tag, str(len(data)))
         self._flush()
         self._hash.update(data)
@@ -136,7 +136,7 @@ class _Hashing:
             name = array_name(value)
             if name is None:
                 raise self.refuse(f"an array of type {value.typecode}", steps)
-            self.digest.bytes(name, value.tobytes())
+            self.digest.data(name, value.tobytes())
         else:
             self._fields(value, steps)
 

@@ -53,6 +53,8 @@ class Source:
     """The items of a map, and what is done with each."""
 
     items: Any
+    path: str
+    """The path of the map."""
     path_of: Callable[[int, Any], str]
     """The path of an item's call, by index and item. Called in the order of the items."""
     run: Callable[[Any, str], Any]
@@ -69,6 +71,7 @@ class Pump:
 
     def __init__(self, source: Source, *, pool: Pool, open_: OpenCalls, cancel: Cancel, concurrency: int) -> None:
         self._source = source
+        self.path = source.path
         self._items = iter(source.items)
         # Items and calls belong to the code that called map: its run, and its context variables.
         self._context = contextvars.copy_context()
@@ -248,6 +251,7 @@ class Map(Generic[Result]):
         self._end = settled
         self._is_taken = False
         run.untaken.add(pump)
+        run.lineage.note_results(self, pump.path)
 
     def results(self) -> list[Result]:
         """All results in the order of the items. After a failed call no further item starts.
@@ -301,10 +305,13 @@ class Map(Generic[Result]):
                 error = error or one.error
         if error is not None:
             raise error
+        self._run.lineage.note_results(found, self._pump.path)
         return found
 
     def _settled(self) -> list[Outcome]:
-        return sorted(self._outcomes(goes_on=True), key=lambda one: one.index)
+        found = sorted(self._outcomes(goes_on=True), key=lambda one: one.index)
+        self._run.lineage.note_results(found, self._pump.path)
+        return found
 
     def _outcomes(self, *, goes_on: bool) -> Iterator[Outcome]:
         self._take(goes_on=goes_on)

@@ -22,6 +22,7 @@ from ..problem import Cancelled, NotData, TaskTimeout
 from ..store.codec import PICKLE
 from .durations import ms_of
 from .identity import CallLedger
+from .lineage import Producer, Producers, upstream_fact
 from .options import TaskOptions
 from .retry import is_retryable, retry_delay_ms
 from .slots import Holder, no_slots, take_slots
@@ -57,6 +58,10 @@ class TaskCall:
     """The options where the task is declared. None for a flow."""
     holds: int = 1
     """How often the call counts as open."""
+    upstream: Producers = ()
+    """The calls that its arguments came from."""
+    map: str | None = None
+    """The path of the map that makes the call, if one does."""
 
     def record(self, move: str, tries: int, **more: Any) -> dict[str, Any]:
         """The record of one move."""
@@ -71,6 +76,10 @@ class TaskCall:
             **more,
         }
 
+    def first_record(self, move: str, **more: Any) -> dict[str, Any]:
+        """The first record of the call, which also says where its arguments came from."""
+        return self.record(move, 0, **upstream_fact(self.upstream), **more)
+
     def say(self, level: str, text: str) -> None:
         """Logs a line about this call."""
         host = self.scope.run.host
@@ -84,6 +93,12 @@ class TaskCall:
 
 async def run_task(call: TaskCall) -> Any:
     """Runs one task call. Returns only when the worker holds the record of its completion."""
+    result = await _run_or_reuse(call)
+    call.scope.run.lineage.note(result, Producer(call.path, call.map), call.upstream)
+    return result
+
+
+async def _run_or_reuse(call: TaskCall) -> Any:
     run = call.scope.run
     if call.options.pool is not None:
         from ..remote.elsewhere import check_arguments, run_elsewhere
@@ -94,7 +109,7 @@ async def run_task(call: TaskCall) -> Any:
     facts, cache, earlier = await find_earlier(call)
     if earlier is not None:
         return earlier[0]
-    run.host.records.post({**call.record("queue", 0), "at": call.called_at})
+    run.host.records.post({**call.first_record("queue"), "at": call.called_at})
     tries = [0]
     try:
         result = await _try_repeatedly(call, tries)
@@ -162,7 +177,7 @@ def _take_cached(call: TaskCall, cache: TaskCache, facts: Facts | None) -> tuple
     reported = {} if facts is None else facts.reported()
     # A pickled value of the cache is no result of this call. Later attempts would refuse it.
     kept = _keep(call, value, facts) if ref["codec"] == PICKLE else {"result": ref}
-    call.scope.run.host.records.post(call.record("reuse", 0, **reported, **kept))
+    call.scope.run.host.records.post(call.first_record("reuse", **reported, **kept))
     return (value,)
 
 
@@ -178,7 +193,7 @@ async def _take_earlier(call: TaskCall, facts: Facts) -> tuple[Any] | None:
         described, is_recorded = failed
         error = raised_again(described)
         failures.note_again(call.path, error)
-        end = call.record("fail", 0, **facts.reported(), error=described)
+        end = call.first_record("fail", **facts.reported(), error=described)
         if is_recorded:
             failures.note_unrecorded(end)
         else:
@@ -189,7 +204,7 @@ async def _take_earlier(call: TaskCall, facts: Facts) -> tuple[Any] | None:
     if found is None:
         return None
     if not found.is_recorded:
-        call.scope.run.host.records.post(call.record("reuse", 0, **facts.reported(), result=found.ref))
+        call.scope.run.host.records.post(call.first_record("reuse", **facts.reported(), result=found.ref))
     return (found.value,)
 
 

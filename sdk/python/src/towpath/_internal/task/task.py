@@ -131,6 +131,7 @@ class _TaskBase:
             io=self._io,
             called_at=called_at,
             declared=self.declared,
+            upstream=scope.run.lineage.of((*args, *kwargs.values())),
         )
         return call, settled
 
@@ -149,6 +150,8 @@ class _TaskBase:
         path, settled = scope.calls.name(self.options.name, self._key_of_map(items, more, hashes))
         is_hashed = self.options.key is None and key is None and _is_collection(items)
         seen = KeyCounter()
+        lineage = scope.run.lineage
+        items_from, more_from = lineage.of_collection(items), lineage.of((*args, *kwargs.values()))
 
         def named(index: int, item: Any) -> str:
             if key is None:
@@ -178,10 +181,12 @@ class _TaskBase:
                 called_at=called_at,
                 declared=self.declared,
                 holds=_IN_MAP,
+                upstream=(*lineage.of_item(item, items_from), *more_from),
+                map=path,
             )
             return _tracked(call) if self._io is LOOP else finish(_tracked(call))
 
-        return Source(items, named, one), settled
+        return Source(items, path, named, one), settled
 
     def _key_of_map(self, items: Any, more: tuple[Any, ...], hashes: Hashes) -> CallKey:
         """The identity of a map call. The items of an iterator are not known yet, so it has only its ordinal."""
