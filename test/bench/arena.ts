@@ -7,7 +7,7 @@ import postgres, { type Sql } from "postgres";
 import { startEmbeddedPostgres } from "../../services/control/src/kernel/postgres/start.ts";
 import { endWithUs, removeWithUs } from "../harness/guard.ts";
 import { registerDeployment } from "../harness/register.ts";
-import { type Stack, startStack } from "../harness/stack.ts";
+import { type Stack, type StackOptions, startStack } from "../harness/stack.ts";
 import { type Agent, openAgent } from "./agent.ts";
 import { processorTimes, total } from "./processor.ts";
 import { Wire } from "./wire.ts";
@@ -31,6 +31,8 @@ export interface Arena extends AsyncDisposable {
    * @default no limit
    */
   lane(args?: { slots: number }): Promise<Lane>;
+  /** Starts another control plane, on a database of its own of the same server. */
+  beside(options: Pick<StackOptions, "walls">): Promise<Stack>;
 }
 
 /** Processor time by who spent it, milliseconds. `bench` is this process: agents, and the peer's runner. */
@@ -141,6 +143,12 @@ export async function openArena(size: Size): Promise<Arena> {
     sql,
     peerUrl: peer.url,
     lane: (limited) => openLane(stack, limited),
+    beside: async (options) =>
+      startStack({
+        ...options,
+        database: await makeDatabase(admin, server.url),
+        controlEnv: controlEnv(),
+      }),
     async processors() {
       const all = await processorTimes();
       const of = (wanted: number) => total(all.filter(({ pid }) => pid === wanted));

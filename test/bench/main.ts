@@ -6,6 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { openArena } from "./arena.ts";
 import { lineOf } from "./figures.ts";
+import { missingFor } from "./missing.ts";
 import { tableLine, withFigures } from "./page.ts";
 import { ROWS } from "./rows/index.ts";
 
@@ -28,7 +29,12 @@ const chosen = Object.entries(ROWS).filter(
   ([name]) => values.only.length === 0 || values.only.includes(name),
 );
 const size = values.quick ? "quick" : "full";
-for (const [, measure] of chosen) {
+for (const [name, measure] of chosen) {
+  const missing = missingFor(name);
+  if (missing !== null) {
+    console.error(`SKIPPED: row ${name} was not measured, because ${missing}.`);
+    continue;
+  }
   // Each row gets its own server, so that it does not measure what an earlier row left behind.
   await using arena = await openArena(size);
   const row = await measure(arena);

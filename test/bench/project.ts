@@ -135,14 +135,14 @@ export default defineConfig({
 
 const deployed = new WeakSet<Stack>();
 
-/** Deploys the bench's flows with the CLI, once per stack. */
-async function deployFlows(stack: Stack): Promise<void> {
+/** Deploys the bench's flows with the CLI, once per stack. @param env More variables for the CLI. */
+export async function deployFlows(stack: Stack, env: NodeJS.ProcessEnv = {}): Promise<void> {
   if (deployed.has(stack)) return;
   const home = await stack.project({
     "flows/flows.ts": FLOWS,
     "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
   });
-  const result = await stack.towpath(["deploy", "--project", home]);
+  const result = await stack.towpath(["deploy", "--project", home], { env });
   if (result.code !== 0) throw new Error(`deploy failed (${result.code}):\n${result.output}`);
   deployed.add(stack);
 }
@@ -155,6 +155,20 @@ export async function startFlowWorker(
 ): Promise<TestProcess> {
   await deployFlows(stack);
   return stack.startWorker({ name, settings });
+}
+
+/** Settings of a worker whose log tells when code is loaded ahead. */
+export const TELLING = { logLevel: "debug" } as const;
+
+/**
+ * Call it before a run of a deployment is created, and what it returns when the run has ended: that resolves when the code is loaded
+ * ahead for the next run. @param worker It has the settings `TELLING`.
+ */
+export function nextAhead(worker: TestProcess, deployment: string): () => Promise<void> {
+  const loads = new RegExp(`"deployment":"${deployment}".*"a runner has loaded a deployment's code"`, "g");
+  const before = worker.output().match(loads)?.length ?? 0;
+  const oneMore = new RegExp(`(?:${loads.source}[^]*?){${before + 1}}`);
+  return async () => void (await worker.waitFor(oneMore));
 }
 
 /** This machine's clock, comparable between its processes. */

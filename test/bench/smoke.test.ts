@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { findChromium } from "../harness/index.ts";
 import { type Arena, openArena } from "./arena.ts";
+import { missingFor } from "./missing.ts";
 import { ROWS } from "./rows/index.ts";
 
 let arena: Arena;
@@ -15,11 +15,10 @@ afterAll(() => arena[Symbol.asyncDispose]());
  */
 const RIGHTLY_NONE =
   /^(out of order|slot idle|processes and slots|slots and attempts)|(longest task|ms\/run)$/;
-/** Rows that need more than the machine may have. */
-const SKIPPED = new Set(findChromium() === undefined ? ["browser"] : []);
-
 for (const [name, measure] of Object.entries(ROWS)) {
-  test.skipIf(SKIPPED.has(name))(`the bench's row ${name} runs and yields figures`, async () => {
+  const missing = missingFor(name);
+  if (missing !== null) console.warn(`SKIPPED: row ${name} is not measured, because ${missing}.`);
+  test.skipIf(missing !== null)(`the bench's row ${name} runs and yields figures`, async () => {
     const row = await measure(arena);
     expect(row.row).toBe(name);
     const figures = [row.ours, ...Object.values(row.peers)].flatMap(Object.entries<number>);

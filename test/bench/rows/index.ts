@@ -15,6 +15,7 @@ import { logsRow } from "./logs.ts";
 import { loopRow } from "./loop.ts";
 import { memoryRow, pythonMemoryRow } from "./memory.ts";
 import { overviewRow } from "./overview.ts";
+import { runAsRow, sealedRow, signedRefsRow } from "./private.ts";
 import {
   pythonColdRow,
   pythonFirstLineRow,
@@ -62,6 +63,9 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   "python-memory": pythonMemoryRow,
   "python-resume": pythonResumeRow,
   "python-import": pythonImportRow,
+  sealed: sealedRow,
+  "signed-refs": signedRefsRow,
+  "run-as": runAsRow,
   redispatch: redispatchRow,
   batch: batchRow,
   schedules: schedulesRow,
