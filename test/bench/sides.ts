@@ -30,7 +30,7 @@ export interface Side extends AsyncDisposable {
   step(count: number): Promise<number>;
 }
 
-/** Where the worker's sources are changed so that it neither keys hashes nor signs refs: a file, its text and the text in its place. */
+/** Where the worker's sources are changed so that it neither keys hashes nor signs refs: a file, a text, and what replaces it. */
 const UNSIGNED = [
   ["attempts/store-access.ts", "{ ...store, ...pickle, hashKeys, ...", "{ ...store, ...pickle, ..."],
   ["attempts/store-access.ts", "new RefSigner(keys, spec)", "new RefSigner([], spec)"],
