@@ -189,7 +189,7 @@ class _Hashing:
     def _fields(self, value: Any, steps: tuple[str | int, ...]) -> None:
         """A dataclass or a model of pydantic counts by its class's name and its fields."""
         try:
-            if libraries.feed(value, self.digest.token, self.digest.bytes):
+            if libraries.feed(value, self.digest.token, self.digest.data):
                 return
         except Unfit as unfit:
             raise self.refuse(unfit.found, steps) from unfit
@@ -235,9 +235,9 @@ def _ref_of(value: Mapping[str, Any], hashes: Hashes) -> str | None:
 
 
 _SCALARS: dict[type, Callable[[_Digest, Any], None]] = {
-    bytes: lambda d, v: d.bytes("Uint8Array", v),
-    bytearray: lambda d, v: d.bytes("bytearray", bytes(v)),
-    memoryview: lambda d, v: d.bytes("Uint8Array", v.tobytes()),
+    bytes: lambda d, v: d.data("Uint8Array", v),
+    bytearray: lambda d, v: d.data("bytearray", bytes(v)),
+    memoryview: lambda d, v: d.data("Uint8Array", v.tobytes()),
     datetime: lambda d, v: (
         d.token("d", str(round(v.timestamp() * 1000))) if is_js_date(v) else d.token("datetime", v.isoformat())
     ),
