@@ -35,6 +35,7 @@ function stubOf(names: readonly string[]): string {
 /** Modules that no page uses, with their replacements in the build. So browsers need not load them. */
 const UNUSED: Readonly<Record<string, string>> = {
   "/contract/src/worker/routes.ts": "export const WORKER_ROUTES = {};",
+  "/contract/src/runs/jobs/routes.ts": "export const JOBS_ROUTES = {};",
   // Pages read the stream of events in their shared worker.
   "/client/src/stream.ts": "export const streamRoute = undefined;",
   // Pages check values against schemas and never convert schemas to JSON Schema.

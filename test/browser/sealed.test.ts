@@ -64,6 +64,7 @@ test.skipIf(chromiumPath === undefined)(
       .first()
       .waitFor();
     expect(await page.content()).not.toContain("canary-in-the-browser");
+    await page.getByRole("link", { name: "needs the key" }).waitFor();
 
     await page.getByRole("link", { name: "Load the workspace key" }).click();
     const sealing = panel(page, "Sealing");
@@ -80,6 +81,14 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByText("logged canary-in-the-browser").first().waitFor();
     await page.getByText("named canary-in-the-browser").first().waitFor();
     expect(await page.getByText("[sealed:").count()).toBe(0);
+
+    const saving = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Download the whole log" }).click();
+    const file = await readFile(await (await saving).path(), "utf8");
+    expect(file).toContain(" info logged canary-in-the-browser\n");
+    expect(file).not.toContain("sealed:");
+    await page.getByLabel("Search the log").fill("logged");
+    await page.getByText("sealed lines are not searched").waitFor();
     expect(faults).toEqual([]);
   },
 );

@@ -50,6 +50,11 @@ inEachLanguage((language) => {
     const submitted = () => cluster.jobs.slice(before);
     await expect.poll(async () => (await waitOf(client, id))?.job?.says, WITHIN).toBe("RUNNING");
     expect((await waitOf(stack.client, id))?.job?.says).toMatch(/^sealed:/);
+    const why = async (options?: typeof WITH_KEY) => (await stack.towpath(["why", id], options)).output;
+    expect(await why(WITH_KEY)).toMatch(/waits for job train, last polled \d+ s ago\. Status: RUNNING/);
+    const unopened = await why();
+    expect(unopened).toMatch(/waits for job train, last polled \d+ s ago\. Status: \[sealed: /);
+    expect(unopened).not.toContain("sealed:ey");
 
     cluster.finish("FAILED");
     await expect.poll(() => submitted()[1]?.polls ?? 0, WITHIN).toBeGreaterThan(0);

@@ -161,6 +161,8 @@ inEachLanguage((language) => {
     const printed = await stack.towpath(["logs", id], withKey);
     expect(printed.output).toContain("logged canary-replaced");
     expect((await stack.towpath(["logs", id])).output).not.toContain(CANARY);
+    const found = await stack.towpath(["logs", id, "--grep", "LOGGED canary-repl"], withKey);
+    expect(found.output.trim().split("\n")).toEqual([expect.stringContaining("logged canary-replaced")]);
     expect(await findInDatabase(stack.databaseUrl, [CANARY])).toEqual([]);
   });
 
@@ -178,6 +180,9 @@ inEachLanguage((language) => {
       .poll(async () => (await asked())?.title, { timeout: 60_000 })
       .toBe(`Is it right, ${marker}?`);
     const wait = await asked();
+    const why = await stack.towpath(["why", runId], withKey);
+    expect(why.output).toContain(`It asks a question.`);
+    expect(why.output).toContain(`The question: "Is it right, ${marker}?"`);
     await expect(
       stack.client.answerWait({
         params: { runId, waitId: wait?.id ?? "" },

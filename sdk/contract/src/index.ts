@@ -26,6 +26,7 @@ export * from "./kernel/wake-up.ts";
 export * from "./limits/limits.ts";
 export * from "./logs/failure.ts";
 export * from "./logs/feed.ts";
+export * from "./logs/file-text.ts";
 export * from "./logs/logs.ts";
 export * from "./logs/plain.ts";
 export * from "./logs/received.ts";

@@ -1,5 +1,13 @@
 import type { Client } from "@towpath/client";
-import { isFinalRunState, LOG_LEVELS, type LogLevel, type Run, WINDOW_ROWS_MAX } from "@towpath/contract";
+import {
+  isFinalRunState,
+  LOG_LEVELS,
+  type LogLevel,
+  type Run,
+  searchable,
+  searchedText,
+  WINDOW_ROWS_MAX,
+} from "@towpath/contract";
 import { EXIT } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { logLine } from "../runs/draw.ts";
@@ -96,13 +104,24 @@ async function readTail(log: Log, count: number): Promise<Tail> {
 /** The log of a run with the filters. @throws Failure `task-run-not-found` if the run has no such task run. */
 async function logOf(client: Client, args: LogRequest, run: Run): Promise<Log> {
   const params = { runId: run.id };
-  const query = queryOf(args);
-  if (args.task === undefined) return { client, params, query };
+  const { text, ...rest } = queryOf(args);
+  const isHere = text !== undefined && (await client.getMe()).workspace.sealed;
+  const contains = isHere ? containing(text) : undefined;
+  const query = contains === undefined ? { ...rest, ...(text !== undefined && { text }) } : rest;
+  const narrowed = { client, params, query, ...(contains && { isWanted: contains }) };
+  if (args.task === undefined) return narrowed;
   const mayCome = args.follow && !isFinalRunState(run.state);
   const found = await ofTask(client, { runId: run.id, written: args.task, mayCome });
-  return "path" in found
-    ? { client, params, query: { ...query, task: found.path } }
-    : { client, params, query, isWanted: found.isWanted };
+  if ("path" in found) return { ...narrowed, query: { ...query, task: found.path } };
+  const { isWanted } = found;
+  const both = (entry: LogEntry) => isWanted(entry) && (contains === undefined || contains(entry));
+  return { ...narrowed, isWanted: both };
+}
+
+/** Searches here, because the control plane cannot search in sealed lines. Gaps are kept, as the control plane does. */
+function containing(text: string): (entry: LogEntry) => boolean {
+  const wanted = searchable(text);
+  return (entry) => entry.kind === "gap" || searchedText(entry).includes(wanted);
 }
 
 /** `towpath logs RUN`. @returns The exit code; with `--follow` that of the run's outcome. */

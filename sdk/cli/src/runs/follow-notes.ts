@@ -1,5 +1,5 @@
 import type { Client, StreamedEvent } from "@towpath/client";
-import { isFinalRunState, type Run, type RunError } from "@towpath/contract";
+import { isFinalRunState, type Run, type RunError, reasonText } from "@towpath/contract";
 import { localTimes } from "../kernel/instant.ts";
 import { printable, type Style, withCommands } from "../output.ts";
 
@@ -58,7 +58,7 @@ export function waitNotes(args: {
     const failed = isRetry ? await client.getRun({ params }).catch(() => null) : null;
     const error = failed?.error ? [style.yellow(`! ${printable(errorText(failed.error))}`)] : [];
     const reasons = why.reasons.map(
-      ({ text }) => `${style.dim("→")} ${withCommands(localTimes(printable(text)), style)}`,
+      (reason) => `${style.dim("→")} ${withCommands(localTimes(printable(reasonText(reason))), style)}`,
     );
     return [...error, ...reasons];
   };

@@ -1,4 +1,4 @@
-import { isFinalRunState, LIMITS, type Run, shellWord, type Worker } from "@towpath/contract";
+import { isFinalRunState, LIMITS, type Run, reasonText, shellWord, type Worker } from "@towpath/contract";
 import { formatAge } from "../kernel/duration.ts";
 import { localTimes } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -42,7 +42,7 @@ export async function whyRun(invocation: Invocation, id: string): Promise<void> 
   if (output.json) return;
   const run = await client.getRun({ params });
   output.line(`${style.bold(run.deployment)} ${run.id}  ${describeState(run, style)}`);
-  for (const { text } of why.reasons) output.line(`  ${withCommands(localTimes(text), style)}`);
+  for (const reason of why.reasons) output.line(`  ${withCommands(localTimes(reasonText(reason)), style)}`);
   for (const { limit } of why.reasons)
     if (limit?.lacks)
       output.next(

@@ -1,6 +1,8 @@
 import { z } from "zod";
+import { LIMITS } from "../kernel/limits.ts";
 import { Id, Instant } from "../kernel/names.ts";
 import { LIMIT_KINDS, LimitName, SlotHolder } from "../limits/limits.ts";
+import { sealableText } from "../sealing/fields.ts";
 import { RunStateName } from "./runs.ts";
 
 /** What a run may wait for. */
@@ -48,8 +50,27 @@ export const WaitReason = z.object({
   text: z.string().describe("One or two sentences: the reason, and what would unblock the run."),
   until: Instant.nullable().describe("When time alone unblocks it, or when the next try is due."),
   limit: LimitWait.nullable(),
+  status: sealableText("job", { max: LIMITS.jobSaysChars })
+    .optional()
+    .describe("In a sealed workspace, the latest status of the job, which the text cannot have."),
+  failure: sealableText("job", { max: LIMITS.messageChars })
+    .optional()
+    .describe("In a sealed workspace, why polling or cancelling the job fails."),
+  title: sealableText("title", { max: 200 })
+    .optional()
+    .describe("In a sealed workspace, the title of the question."),
 });
 export type WaitReason = z.infer<typeof WaitReason>;
+
+/** The text of a reason with the sealed parts, which its reader has opened. */
+export function reasonText({ text, status, failure, title }: WaitReason): string {
+  const parts = [
+    title === undefined ? "" : ` The question: "${title}"`,
+    status === undefined ? "" : ` Status: ${status}`,
+    failure === undefined ? "" : ` The failure: ${failure}`,
+  ];
+  return `${text}${parts.join("")}`;
+}
 
 /** Why a run does not continue, and what would unblock it. */
 export const RunWhy = z.object({

@@ -1,19 +1,10 @@
-import { type LogEntry, type LogFileQuery, printable, shortId } from "@towpath/contract";
+import { type LogFileQuery, logFileText, shortId } from "@towpath/contract";
 import type { Deps, Scope, TextFile } from "../kernel/index.ts";
 import { existingRun } from "../runs/index.ts";
 import { getLogs } from "./read.ts";
 
 /** Lines of one read. No more are in memory, even for a slow reader. */
 const PART_LINES = 2_000;
-
-/** An entry as a line of a file, without escape sequences, since people read such files in terminals. */
-function textOf(entry: LogEntry, manyAttempts: boolean): string {
-  const attempt = manyAttempts ? `#${entry.attempt} ` : "";
-  if (entry.kind === "gap") return `${attempt}--- ${entry.count} lines are missing: ${entry.reason}\n`;
-  const origin = entry.stream === "log" ? "" : ` ${entry.stream}`;
-  const task = entry.task === undefined ? "" : ` [${printable(entry.task)}]`;
-  return `${attempt}${entry.at} ${entry.level}${origin}${task} ${printable(entry.text)}\n`;
-}
 
 /**
  * A run's log up to now as a file: all of it, or the lines of one task run and of the tasks that it called.
@@ -37,7 +28,7 @@ async function* partsOf(
   let after = "0:0";
   for (;;) {
     const page = await getLogs(deps, scope, { ...args, after, limit: PART_LINES });
-    if (page.entries.length > 0) yield page.entries.map((entry) => textOf(entry, args.manyAttempts)).join("");
+    if (page.entries.length > 0) yield page.entries.map((entry) => logFileText(entry, args)).join("");
     if (page.end || page.next === after) return;
     after = page.next;
   }

@@ -1,12 +1,12 @@
 import { Link } from "@tanstack/react-router";
 import { Lock } from "lucide-react";
-import { loadedKeys, viewKeysUrl } from "../kernel/workspace-keys.ts";
+import { canRead } from "../kernel/workspace-keys.ts";
 import { useMe } from "./me.ts";
 
 /** Says in a sealed workspace that this tab has no key, and where to load it. */
 export function SealedBadge() {
   const me = useMe();
-  if (!me?.workspace.sealed || viewKeysUrl() !== null || loadedKeys().length > 0) return null;
+  if (!me?.workspace.sealed || canRead()) return null;
   return (
     <p
       role="status"

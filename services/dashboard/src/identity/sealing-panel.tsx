@@ -136,8 +136,9 @@ export function SealingPanel() {
           {sealed
             ? "The control plane stores only ciphertext of parameters, errors, log lines, artifacts, questions and answers."
             : "A sealed workspace stores only ciphertext of parameters, errors, log lines, artifacts, questions and answers."}{" "}
-          States, times, sizes, and names of deployments and tasks stay readable. Search in logs and by a
-          run's name finds nothing, and similar failures are not grouped.
+          States, times, sizes, and names of deployments and tasks stay readable. The control plane cannot
+          search in logs or by a run's name, group similar failures, or write names, titles and errors into
+          notifications.
         </Text>
         {sealed && !canUnseal() && (
           <Text>

@@ -52,6 +52,11 @@ export async function workspaceKeys(): Promise<readonly string[]> {
   return await fetched;
 }
 
+/** Whether this page has keys, of this tab or of the profile of `towpath view`. */
+export function canRead(): boolean {
+  return viewKeysUrl() !== null || loadedKeys().length > 0;
+}
+
 /** Whether this page can seal and open. A browser does so only over TLS and on the reader's own machine. */
 export function canUnseal(): boolean {
   return globalThis.crypto?.subtle !== undefined;

@@ -1,6 +1,7 @@
 import type { LogFinds } from "@towpath/contract";
 import { ChevronDown } from "lucide-react";
 import { type RefObject, useEffect, useState } from "react";
+import { useMe } from "../identity/me.ts";
 import { useKeys } from "../kernel/keyboard.ts";
 import { type LogPart, useFinds } from "./use-log.ts";
 
@@ -36,14 +37,24 @@ export interface LogSearch {
   /** The line of the current match. */
   readonly place: string | undefined;
   readonly status: string;
+  /** What the search cannot see. */
+  readonly note: string | undefined;
   readonly isSearching: boolean;
   readonly onText: (text: string) => void;
   /** Goes to the next or the previous match. */
   readonly go: (by: 1 | -1) => void;
 }
 
-function statusOf(finds: LogFinds | undefined, at: number | null): string {
+/** Why nothing is found in a sealed workspace, and what finds it. */
+const SEALED_SEARCH =
+  "The control plane cannot search in sealed lines. `towpath logs RUN --grep TEXT` searches on your machine.";
+
+function statusOf(
+  finds: LogFinds | undefined,
+  { at, isSealed }: { at: number | null; isSealed: boolean },
+): string {
   if (finds === undefined) return "…";
+  if (finds.lines === 0 && isSealed) return "sealed lines are not searched";
   const lines = `${finds.lines.toLocaleString("en-US")}${finds.whole ? "" : "+"}`;
   if (finds.lines === 0)
     return finds.whole ? "none" : `none in ${finds.searched.toLocaleString("en-US")} lines`;
@@ -62,6 +73,7 @@ export function useLogSearch(args: {
   seen: () => string | undefined;
 }): LogSearch {
   const [search, setSearch] = useState(NONE);
+  const isSealed = useMe()?.workspace.sealed === true;
   const text = useSettled(search.text, TYPING_MS);
   const isTyping = text !== search.text;
   const { data, isFetching } = useFinds(args.part, {
@@ -82,7 +94,8 @@ export function useLogSearch(args: {
   return {
     text: search.text,
     place: placeOf(search.at),
-    status: statusOf(finds, search.at),
+    status: statusOf(finds, { at: search.at, isSealed }),
+    note: isSealed ? SEALED_SEARCH : undefined,
     isSearching: isFetching || isTyping,
     onText: (next) => setSearch(next === "" ? NONE : { text: next, from: args.seen() ?? "0:0", at: null }),
     go,
@@ -105,6 +118,7 @@ export function SearchField({
           <span
             role="status"
             aria-label="Matches"
+            title={search.note}
             data-searching={search.isSearching || undefined}
             className="text-12 whitespace-nowrap text-faint tabular-nums data-searching:opacity-60"
           >
@@ -138,6 +152,7 @@ export function SearchField({
         aria-label="Search the log"
         placeholder="Search  /"
         maxLength={200}
+        title={search.note}
         className="field h-6! w-40"
         value={search.text}
         onChange={(event) => search.onText(event.target.value)}

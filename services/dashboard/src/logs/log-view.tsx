@@ -1,9 +1,13 @@
+import { useMutation } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { LOG_LEVELS, type LogEntry, type LogLevel, shortId, taskLabel } from "@towpath/contract";
 import { Download, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
+import { useMe } from "../identity/me.ts";
 import { bothZones, zoneName } from "../kernel/format.ts";
 import { useKeys } from "../kernel/keyboard.ts";
 import { FormError } from "../kernel/query-result.tsx";
+import { canRead } from "../kernel/workspace-keys.ts";
 import { LogLines, NewLines } from "./log-lines.tsx";
 import { digitsOf, lineId } from "./log-row.tsx";
 import { SearchField, useLogSearch } from "./log-search.tsx";
@@ -193,13 +197,49 @@ function CutLog({ runId, task }: { runId: string; task: string }) {
   );
 }
 
+type Downloaded = Pick<LogShown, "runId" | "attempt" | "task">;
+
+/** A button that opens a sealed log in this tab and saves it as a file. Without a key, a link to where one is loaded. */
+function SealedDownload({ what, ...part }: Downloaded & { what: string }) {
+  const save = useMutation({
+    mutationFn: async () => (await import("./download-opened.ts")).downloadOpened(part),
+  });
+  if (!canRead())
+    return (
+      <Link
+        to="/keys"
+        className="chip"
+        title="This log is sealed. Load the workspace key to download it, or run `towpath logs`."
+      >
+        <Download size={14} /> needs the key
+      </Link>
+    );
+  return (
+    <>
+      <FormError failure={save.error} />
+      <button
+        type="button"
+        className="chip px-1.5!"
+        disabled={save.isPending}
+        title={`${what}. This tab opens it.`}
+        aria-label={what}
+        onClick={() => save.mutate()}
+      >
+        <Download size={14} />
+      </button>
+    </>
+  );
+}
+
 /** A link that downloads the log of a run, an attempt or a task as a file. */
-function LogDownload({ runId, attempt, task }: Pick<LogShown, "runId" | "attempt" | "task">) {
+function LogDownload({ runId, attempt, task }: Downloaded) {
+  const isSealed = useMe()?.workspace.sealed === true;
   const query = new URLSearchParams({
     ...(attempt !== undefined && { attempt: String(attempt) }),
     ...(task !== undefined && { task }),
   });
   const what = task === undefined ? "Download the whole log" : "Download the lines of this task";
+  if (isSealed) return <SealedDownload runId={runId} attempt={attempt} task={task} what={what} />;
   return (
     <a
       className="chip px-1.5!"

@@ -1,9 +1,9 @@
-import { LIMITS, type WaitReason } from "@towpath/contract";
+import { isSealed, LIMITS, type WaitReason } from "@towpath/contract";
 import { sql } from "#sql";
 import { columns, type Queryable, type RawRow, rowOf, rows, textArray } from "../../kernel/index.ts";
 import { listJobsOfRun } from "../jobs/store.ts";
 import { type JobRow, type WaitRow, wait } from "../table.ts";
-import { jobText } from "./jobs.ts";
+import { jobReason } from "./jobs.ts";
 
 /** The most waits of one run that the reason names. */
 const TOLD_MAX = 10;
@@ -42,11 +42,11 @@ function reasonOf(open: Open, now: Date): WaitReason {
   const { satisfyAt, deadlineAt } = open;
   const until = (satisfyAt ?? deadlineAt)?.toISOString() ?? null;
   const gives = deadlineAt === null ? "" : ` The wait expires at ${deadlineAt.toISOString()}.`;
-  const { kind, text } = openReason(open, now);
-  return { kind, text: `${text}${gives}`, until, limit: null };
+  const { text, ...reason } = openReason(open, now);
+  return { ...reason, text: `${text}${gives}`, until, limit: null };
 }
 
-function openReason(open: Open, now: Date): Pick<WaitReason, "kind" | "text"> {
+function openReason(open: Open, now: Date): Omit<WaitReason, "until" | "limit"> {
   const { runId, satisfyAt, eventName, eventKey, title, who, childRunId, other } = open;
   switch (open.kind) {
     case "for":
@@ -60,11 +60,15 @@ function openReason(open: Open, now: Date): Pick<WaitReason, "kind" | "text"> {
         text: `It waits for the event "${eventName}"${about}: \`towpath event ${eventName}${option}\` sends one.`,
       };
     }
-    case "input":
+    case "input": {
+      const sealedTitle = isSealed(title) ? title : null;
+      const asks = sealedTitle !== null ? "It asks a question" : `It asks "${title}"`;
       return {
         kind: "answer",
-        text: `It asks "${title}". People with the role ${who} or above can answer with \`towpath answer ${runId}\`.`,
+        ...(sealedTitle !== null && { title: sealedTitle }),
+        text: `${asks}. People with the role ${who} or above can answer with \`towpath answer ${runId}\`.`,
       };
+    }
     case "run": {
       if (other !== null && other.task !== null) {
         const text = `It waits for its task "${other.task}" in the pool "${other.pool}", which is run ${childRunId} and ${other.state}.`;
@@ -74,7 +78,10 @@ function openReason(open: Open, now: Date): Pick<WaitReason, "kind" | "text"> {
       return { kind: "run", text: `It waits for the end of run ${childRunId}${is}.` };
     }
     case "job":
-      return { kind: "job", text: open.job === undefined ? "It waits for a job." : jobText(open.job, now) };
+      return {
+        kind: "job",
+        ...(open.job === undefined ? { text: "It waits for a job." } : jobReason(open.job, now)),
+      };
   }
 }
 

@@ -14,6 +14,7 @@ import {
   shortId,
 } from "@towpath/contract";
 import type { ReactNode } from "react";
+import { useMe } from "../../identity/me.ts";
 import { Bar } from "../../kernel/bar.tsx";
 import { client } from "../../kernel/client.ts";
 import { Instant } from "../../kernel/instant.tsx";
@@ -119,14 +120,20 @@ function Beside({ runId, lines }: { runId: string; lines: readonly LogEntry[] })
 
 function Groups({ failure }: { failure: RunFailure }) {
   const { groups, failedCalls } = failure;
+  const isSealed = useMe()?.workspace.sealed === true;
   if (failedCalls < 2) return null;
   const most = groups[0]?.calls ?? 1;
   return (
     <div className="max-sm:order-3">
       <h3 className="mb-1 font-medium">
         {failedCalls.toLocaleString("en-US")} calls failed
-        {groups.length > 1 && <> with {groups.length} different errors</>}
+        {groups.length > 1 && !isSealed && <> with {groups.length} different errors</>}
       </h3>
+      {isSealed && (
+        <p className="mb-1 text-12 text-soft">
+          Similar failures are not grouped, because the control plane cannot compare sealed errors.
+        </p>
+      )}
       <ol className="space-y-1">
         {groups.map((group) => (
           <GroupRow key={`${group.first.attemptId} ${group.first.path}`} group={group} most={most} />

@@ -3,6 +3,7 @@ import { CAUSE_NAMES, RUN_STATES, type RunState } from "@towpath/contract";
 import { useEffect, useRef, useState } from "react";
 import { stagesOf } from "../../deployments/staged-name.tsx";
 import { useDeployments } from "../../deployments/use-deployments.ts";
+import { useMe } from "../../identity/me.ts";
 import { client } from "../../kernel/client.ts";
 import { Dropdown } from "../../kernel/dropdown.tsx";
 import { useKeys } from "../../kernel/keyboard.ts";
@@ -140,12 +141,13 @@ export function RunFilters({
   const set = (word: keyof RunSearch) => (value: string | undefined) =>
     onChange(value === undefined ? without(search, word) : { ...search, [word]: value });
   const nameOf = (one: { name: string }) => one.name;
+  const isSealed = useMe()?.workspace.sealed === true;
   const stages = stagesOf(deployments.data?.items ?? []);
   return (
     <div className="mb-3 flex flex-wrap items-center gap-1.5">
       <Typed
         label="Search runs"
-        placeholder="Deployment, name or id  /"
+        placeholder={isSealed ? "Deployment or id  /" : "Deployment, name or id  /"}
         className="w-full sm:w-52"
         focusKey="/"
         value={search.text}

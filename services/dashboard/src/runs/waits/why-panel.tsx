@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { type RunState, type RunSummary, type RunWhy, shortId } from "@towpath/contract";
+import { type RunState, type RunSummary, type RunWhy, reasonText, shortId } from "@towpath/contract";
 import { client } from "../../kernel/client.ts";
 import { duration } from "../../kernel/format.ts";
 import { Instant } from "../../kernel/instant.tsx";
@@ -67,7 +67,7 @@ export function WhyPanel({ runId, state }: { runId: string; state: RunState }) {
               {reasons.map((reason) => (
                 <li key={reason.text}>
                   <p>
-                    <Sentence text={reason.text} /> {reason.until && <Instant at={reason.until} />}
+                    <Sentence text={reasonText(reason)} /> {reason.until && <Instant at={reason.until} />}
                   </p>
                   {reason.limit && <LimitHolders limit={reason.limit} />}
                 </li>
@@ -85,12 +85,17 @@ export function WhyPanel({ runId, state }: { runId: string; state: RunState }) {
   );
 }
 
+function firstText(why: RunWhy | undefined): string {
+  const [first] = why?.reasons ?? [];
+  return first === undefined ? "" : reasonText(first);
+}
+
 /** Why a run waits, in one sentence below its row. */
 export function Reason({ run }: { run: RunSummary }) {
   const why = useWhy(run.id, run.state);
   return (
     <span className="relative z-10 block min-h-4 pl-5 text-12 text-soft">
-      <Sentence text={why.data?.reasons[0]?.text ?? ""} />
+      <Sentence text={firstText(why.data)} />
     </span>
   );
 }
