@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack } from "../harness/index.ts";
 
 const FLOWS = `
-import { ctx, flow, log, resource, task, withSetup } from "towpath";
+import { ctx, flow, log, task } from "towpath";
 import { getHeapSpaceStatistics } from "node:v8"; import { z } from "zod";
 
 const stuck = task({ name: "stuck", timeoutMs: 200, timeoutGraceMs: 100 }, async () => {
@@ -44,19 +44,6 @@ const price = task({ name: "price", cache: { by: "input" } }, async (day: string
 const inner = flow({ name: "inner" }, async () => await price("monday"));
 export const outer = flow({ name: "outer", runName: () => "two prices" }, async () => await inner.run());
 
-const cluster = resource({ name: "cluster", open: () => "cluster", close: () => log.info("closed") });
-export const waits = flow(
-  { name: "waits", onCancellation: (reason) => log.info("told: " + reason.message) },
-  async () => {
-    const setup = async () => await cluster.get();
-    const teardown = (made: string) => log.info("tore down " + made);
-    await withSetup({ setup, teardown }, async () => {
-      log.info("waiting");
-      await new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)));
-    });
-  },
-);
-
 const fails = task({ name: "fails" }, async () => {
   throw new Error("page 3", { cause: new TypeError("fetch failed", { cause: new Error("ECONNRESET") }) });
 });
@@ -74,7 +61,7 @@ export const mapped = flow({ name: "mapped", input: z.object({ count: z.number()
   };
 });
 `;
-const NAMES = ["blocks", "ignores", "threads", "outer", "waits", "nested", "mapped"];
+const NAMES = ["blocks", "ignores", "threads", "outer", "nested", "mapped"];
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
 import * as flows from "./flows.ts";
@@ -151,21 +138,6 @@ test("the second run shows a cached task as reused, below the flow that called i
   expect((await tasksOf(second.id)).map(({ name, reused }) => [name, reused])).toEqual([
     ["inner", false],
     ["price", true],
-  ]);
-});
-
-test("a cancelled run tears down, runs its hook and closes its resources before it ends", async () => {
-  const id = await stack.run("waits");
-  const signal = AbortSignal.timeout(60_000);
-  for await (const event of stack.client.streamRun({ params: { runId: id } }, { signal }))
-    if (event.event === "log" && JSON.stringify(event.data).includes('"waiting"')) break;
-  await stack.client.cancelRun({ params: { runId: id }, body: { reason: "enough" } });
-  expect(await stack.waitForRun(id)).toMatchObject({ state: "cancelled" });
-  const lines = await linesOf(id);
-  expect(lines.filter((line) => /tore down|told|closed/.test(line))).toEqual([
-    "tore down cluster",
-    "told: The run was cancelled: enough",
-    "closed",
   ]);
 });
 
