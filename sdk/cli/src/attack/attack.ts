@@ -2,7 +2,16 @@ import type { Stage } from "./stage.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** Attacks of one group are played against one worker, at the same time as those of other groups. */
-export const GROUPS = ["specs", "assignments", "answers", "shapes", "pace", "flows", "refs"] as const;
+export const GROUPS = [
+  "specs",
+  "assignments",
+  "answers",
+  "shapes",
+  "pace",
+  "flows",
+  "refs",
+  "settings",
+] as const;
 /** One group. */
 export type Group = (typeof GROUPS)[number];
 

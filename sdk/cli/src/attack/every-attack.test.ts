@@ -34,6 +34,8 @@ test("with a configuration, a copy of it is attacked, and its folder stays as it
       trustedKeys: [{ file: "trusted.jwk" }],
       registries: { code: { kind: "oci-layout", path: "registry" } },
       store: { root: "store" },
+      ledger: "towpath.ledger.jsonl",
+      signatures: { "churn@prod": 2 },
       drainMs: 100,
     }),
   });

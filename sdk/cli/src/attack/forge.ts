@@ -43,6 +43,13 @@ export function privateKeyOf(key: SigningKey): KeyObject {
   return createPrivateKey({ key: { ...key }, format: "jwk" });
 }
 
+/** A further signature on a JWS, with a detached payload. */
+export function detachedSignature(jws: string, key: SigningKey): string {
+  const [, payload = ""] = jws.split(".");
+  const header = encoded(honestHeader(key.kid));
+  return `${header}..${ed25519(privateKeyOf(key))(`${header}.${payload}`).toString("base64url")}`;
+}
+
 /** A key pair that no worker trusts, with its public half as a JWK. */
 export function strangerKey(): { readonly key: KeyObject; readonly jwk: object } {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");

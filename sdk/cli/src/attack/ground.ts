@@ -105,6 +105,9 @@ function settingsOf(given: Settings, args: { folder: string; key: SigningKey; re
     registries: { ...registries, [REGISTRY]: { kind: "oci-layout", path: registry } },
     store: { root: join(folder, "store") },
     stores: {},
+    // The group "settings" has a ledger with the test specs.
+    ledger: undefined,
+    signatures: {},
     secrets: { [SECRET]: { file: join(folder, "secret") } },
     breakerFailures: BREAKER_FAILURES,
     drainMs: 500,

@@ -3,6 +3,7 @@ import { Failure, toFailure } from "../failure.ts";
 import { type Attack, GROUPS, type Group } from "./attack.ts";
 import { canaryCode } from "./canary.ts";
 import { prepareGround } from "./ground.ts";
+import { trustLedger } from "./own-trust.ts";
 import { type Outcome, Stage, type StageDeps } from "./stage.ts";
 import { broken, held, type Verdict } from "./verdict.ts";
 
@@ -73,6 +74,7 @@ async function playGroup(
   const stage = new Stage(deps, group);
   const attacks = args.attacks.filter((one) => one.group === group);
   try {
+    if (group === "settings") await trustLedger(stage);
     await stage.open();
     const before = await honestRun(stage, `honest-before-${group}`);
     if (!before.ran)
@@ -107,9 +109,10 @@ async function playGroup(
   }
 }
 
-function honestRun(stage: Stage, marker: string): Promise<Outcome> {
+async function honestRun(stage: Stage, marker: string): Promise<Outcome> {
   const spec = stage.sign(stage.spec(marker));
-  return stage.give(stage.assignment(spec, { deployment: marker }), marker);
+  await stage.record(spec);
+  return await stage.give(stage.assignment(spec, { deployment: marker }), marker);
 }
 
 /** Rejects when an attack has taken too long. The timer keeps no process alive. */

@@ -40,6 +40,10 @@ export class Stage {
   readonly deps: StageDeps;
   readonly liar: Liar;
   readonly ground: Ground;
+  /** The settings of its worker, without those that differ from worker to worker. */
+  settings: Ground["settings"];
+  /** Writes the line of a signed spec into the ledger, if its worker has one. */
+  record: (jws: string) => Promise<void> = async () => undefined;
   #worker: Child | null = null;
   #starts = 0;
 
@@ -47,6 +51,7 @@ export class Stage {
     this.deps = deps;
     this.name = name;
     this.ground = deps.ground;
+    this.settings = deps.ground.settings;
     this.liar = new Liar(deps.clock, deps.ground.workspaceId);
   }
 
@@ -73,11 +78,11 @@ export class Stage {
 
   /** Starts the worker, with the state of its last start. */
   async startWorker(): Promise<void> {
-    const { ground, liar } = this;
+    const { ground, liar, settings: own } = this;
     const keyFile = join(ground.folder, `worker-${this.name}.key`);
     const config = join(ground.folder, `worker-${this.name}.json`);
     await writeWhole(keyFile, `${liar.key}\n`, 0o600);
-    const settings = { ...ground.settings, url: liar.url, key: { file: keyFile }, stateDir: this.stateDir };
+    const settings = { ...own, url: liar.url, key: { file: keyFile }, stateDir: this.stateDir };
     await writeWhole(config, JSON.stringify(settings, null, 2), 0o600);
     const polls = liar.count("claim");
     this.#starts += 1;

@@ -2,6 +2,7 @@ import type { Attack } from "../attack.ts";
 import { ANSWER_ATTACKS } from "./answers.ts";
 import { ASSIGNMENT_ATTACKS } from "./assignments.ts";
 import { FLOW_ATTACKS } from "./flows.ts";
+import { OWN_SETTINGS_ATTACKS } from "./own-settings.ts";
 import { PACE_ATTACKS } from "./pace.ts";
 import { REF_ATTACKS } from "./refs.ts";
 import { SHAPE_ATTACKS } from "./shapes.ts";
@@ -16,4 +17,5 @@ export const ATTACKS: readonly Attack[] = [
   ...PACE_ATTACKS,
   ...FLOW_ATTACKS,
   ...REF_ATTACKS,
+  ...OWN_SETTINGS_ATTACKS,
 ];

@@ -1,4 +1,4 @@
-import { Ref } from "@towpath/contract";
+import { Ref, type SpecInput } from "@towpath/contract";
 import { z } from "zod";
 import type { Attack } from "../attack.ts";
 import type { Spoken } from "../canary.ts";
@@ -21,6 +21,7 @@ import {
   toldTo,
   ZEROS,
 } from "../lying-refs.ts";
+import type { Stage } from "../stage.ts";
 import { broken, held } from "../verdict.ts";
 import type { Wire } from "../wire.ts";
 import { PARAMETER_REFS } from "./parameter-refs.ts";
@@ -198,6 +199,27 @@ const Started = z.looseObject({
   }),
 });
 
+/** Runs a flow that starts the task "train" twice. @returns its run, and the calls as they left */
+async function startTasks(
+  stage: Stage,
+  { name, remoteTasks }: Pick<SpecInput, "remoteTasks"> & { name: string },
+) {
+  const calls: z.infer<typeof Started>[] = [];
+  const stop = stage.liar.hear((verb, body) => {
+    const { data } = Started.safeParse(body);
+    if (verb === "call" && data !== undefined) calls.push(data);
+  });
+  const start = (path: string) =>
+    call(path, {
+      ...{ kind: "start-task", pool: stage.ground.pool, onParentEnd: "abandon" },
+      task: { name: "train", retries: 0, input: newRef(stage) },
+    });
+  const parent = speaks(stage, name, [start("a"), start("b")], { remoteTasks });
+  await toldTo(stage, parent);
+  stop();
+  return { parent, calls };
+}
+
 const ARGUMENTS: Attack = {
   name: "chosen-arguments",
   group: "refs",
@@ -212,20 +234,8 @@ const ARGUMENTS: Attack = {
     const { name } = ARGUMENTS;
     const { pool } = stage.ground;
     await using elsewhere = await startElsewhere();
-    const calls: z.infer<typeof Started>[] = [];
-    const stop = stage.liar.hear((verb, body) => {
-      const { data } = Started.safeParse(body);
-      if (verb === "call" && data !== undefined) calls.push(data);
-    });
     const remoteTasks = { train: { pools: [pool] }, other: { pools: [pool] } };
-    const start = (path: string) =>
-      call(path, {
-        ...{ kind: "start-task", pool, onParentEnd: "abandon" },
-        task: { name: "train", retries: 0, input: newRef(stage) },
-      });
-    const parent = speaks(stage, name, [start("a"), start("b")], { remoteTasks });
-    await toldTo(stage, parent);
-    stop();
+    const { parent, calls } = await startTasks(stage, { name, remoteTasks });
     const [a, b] = calls;
     if (a === undefined || b === undefined) return broken("no remote task was started");
     const { runId } = parent.assignment;
@@ -259,5 +269,47 @@ const ARGUMENTS: Attack = {
   },
 };
 
+const WITHDRAWN: Attack = {
+  name: "withdrawn-task",
+  group: "refs",
+  tries:
+    "Starts a remote task with honest arguments, under a version that does not allow the task alone, or only elsewhere",
+  fields: ["claim.assignments[].trigger.task.name", "claim.assignments[].version"],
+  isAlone: true,
+  async play(stage) {
+    const { name } = WITHDRAWN;
+    const { pool } = stage.ground;
+    const remoteTasks = { train: { pools: [pool] } };
+    const { parent, calls } = await startTasks(stage, { name, remoteTasks });
+    const [a] = calls;
+    if (a === undefined) return broken("no remote task was started");
+    const under = (version: number, allowed: SpecInput["remoteTasks"]) =>
+      stage.give(
+        stage.assignment(stage.sign(stage.spec(name, { version, remoteTasks: allowed })), {
+          ...{ deployment: name, version, runId: a.callId },
+          trigger: {
+            kind: "run",
+            runId: parent.assignment.runId,
+            path: "a",
+            task: { ...a.call.task, retries: 0 },
+          },
+        }),
+        name,
+      );
+    for (const allowed of [
+      {},
+      { other: { pools: [pool] } },
+      { train: { pools: ["towpath-attack-elsewhere"] } },
+    ]) {
+      const { ran, outcome, why } = await under(2, allowed);
+      if (ran || outcome !== "refused") return broken(`the task ran: ${outcome} ${why}`);
+    }
+    const honest = await under(1, remoteTasks);
+    return honest.ran
+      ? held("each version without the task refused it, and the one with it did not")
+      : broken(`the honest version was refused, so nothing was tried: ${honest.why}`);
+  },
+};
+
 /** Attacks by refs that the control plane chooses: of results, jobs, arguments and parameters. */
-export const REF_ATTACKS: readonly Attack[] = [CHECKPOINTS, RUNS, JOBS, ARGUMENTS, PARAMETER_REFS];
+export const REF_ATTACKS: readonly Attack[] = [CHECKPOINTS, RUNS, JOBS, ARGUMENTS, WITHDRAWN, PARAMETER_REFS];

@@ -279,11 +279,14 @@ const MISPLACED = [
   })),
   bySpecs(
     "registry-name",
-    "Names a code registry that is not in the configuration, or a property of objects",
-    (stage, marker) =>
-      ["towpath-attack-none", "constructor", "__proto__", "tostring", "hasownproperty"].map((registry) =>
-        stage.sign({ ...stage.spec(marker), code: { ...stage.spec(marker).code, registry } }),
-      ),
+    "Names a code registry that is not in the configuration, a property of objects, or a registry of another kind",
+    (stage, marker) => {
+      const { code } = stage.spec(marker);
+      const names = ["towpath-attack-none", "constructor", "__proto__", "tostring", "hasownproperty"];
+      return [...names.map((registry) => ({ ...code, registry })), { ...code, kind: "archive" }].map(
+        (other) => stage.sign({ ...stage.spec(marker), code: other }),
+      );
+    },
   ),
   bySpecs(
     "spec-shape",
