@@ -1,7 +1,8 @@
 import { EXIT, towpath } from "@towpath/cli/commands";
 import { type Page, table } from "./page.ts";
 
-type Command = ReturnType<typeof towpath>["commands"][number];
+const ROOT = await towpath(async () => undefined);
+type Command = (typeof ROOT)["commands"][number];
 
 const NOTE =
   "<!-- Written by `npm run reference` from sdk/cli. Edit the commands' declarations, not this page. -->";
@@ -56,15 +57,14 @@ function sentence(text: string): string {
 
 /** Every command with its options. */
 export function commandsPage(): Page {
-  const root = towpath(async () => undefined);
   const exits = Object.entries(EXIT).map(([name, code]) => [String(code), name]);
   const text = [
     NOTE,
     "# Commands",
     "All commands and options of `towpath`. `towpath help COMMAND` prints the same. For environment variables, see [configuration](configuration.md).",
     "Every command also has these options:",
-    table(["option", "", "default"], optionRows(root)),
-    ...shownOf(root).flatMap((command) => sections(command, "towpath")),
+    table(["option", "", "default"], optionRows(ROOT)),
+    ...shownOf(ROOT).flatMap((command) => sections(command, "towpath")),
     "## Exit codes",
     "Codes below 64 are the outcome of the run. Codes from 64 on are errors of the command itself.",
     table(["code", "meaning"], exits),

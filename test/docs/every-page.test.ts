@@ -7,7 +7,7 @@ import { DEFAULT_UIDS } from "../../worker/src/walls/index.ts";
 import { blocksOf } from "./blocks.ts";
 import { wordsOf } from "./run-page.ts";
 
-type Command = ReturnType<typeof towpath>["commands"][number];
+type Command = Awaited<ReturnType<typeof towpath>>["commands"][number];
 
 const root = new URL("../../", import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), "utf8");
@@ -26,7 +26,7 @@ function overhear(command: Command, say: (text: string) => void): void {
 /** The CLI's error for words that it does not accept; nothing if it accepts them. */
 async function complaintOf(words: string[]): Promise<string> {
   let said = "";
-  const command = towpath(async () => undefined);
+  const command = await towpath(async () => undefined);
   const say = (text: string) => {
     said += text;
   };

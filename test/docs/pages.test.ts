@@ -24,7 +24,7 @@ test("The README's flow runs with plain node", async () => {
     command: process.execPath,
     args: ["weather.ts", "path=readings.json"],
     cwd: home,
-    env: { PATH: process.env.PATH },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
   });
   expect(await run.exited, run.output()).toBe(0);
   expect(run.output()).toContain("1 stations reported");

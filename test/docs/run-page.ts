@@ -21,6 +21,8 @@ async function runLine(line: string, options: { stack: Stack; home: string }): P
   const key = await readFile(join(options.stack.folder, "control/admin.key"), "utf8");
   const env = {
     PATH: process.env.PATH,
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+    PYTHONPYCACHEPREFIX: process.env.PYTHONPYCACHEPREFIX,
     TOWPATH_URL: options.stack.url,
     TOWPATH_KEY: key.trim(),
     TOWPATH_SIGNING_KEY_FILE: join(options.stack.folder, "keys/signing.jwk"),

@@ -34,7 +34,13 @@ export async function machine(folder: string, places: Readonly<Record<string, st
         command: "/bin/sh",
         args: ["-c", here(lines)],
         cwd: folder,
-        env: { PATH: `${programs}:${process.env.PATH}`, HOME: folder, NO_COLOR: "1", ...env },
+        env: {
+          PATH: `${programs}:${process.env.PATH}`,
+          HOME: folder,
+          NO_COLOR: "1",
+          NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+          ...env,
+        },
         group: true,
       }),
   };

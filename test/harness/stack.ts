@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { type Client, createClient } from "@towpath/client";
 import { isFinalRunState, type Run, uuidv7 } from "@towpath/contract";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from "jose";
+import { shareCompiled } from "./compiled.ts";
 import { endThoseOf, removeWithUs } from "./guard.ts";
 import { createTestDatabase } from "./postgres.ts";
 import { startProcess, type TestProcess } from "./process.ts";
@@ -263,10 +264,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     },
     async startWorker({ name = "worker", settings = {}, env: more = {}, root: tree = root } = {}) {
       const config = join(folder, `${name}.json`);
-      await writeFile(
-        config,
-        JSON.stringify({ ...workerSettings({ folder, url, name }), ...walls, ...settings }),
-      );
+      const all = { ...workerSettings({ folder, url, name }), ...walls, ...settings };
+      // Where attempts have users of their own, their cache stays apart.
+      if (options.walls !== true) await shareCompiled(all.stateDir);
+      await writeFile(config, JSON.stringify(all));
       const worker = startProcess({
         command: process.execPath,
         args: [join(tree, WORKER), "--config", config],

@@ -35,7 +35,7 @@ const carry = carrier(streams, (exit) => {
   code = exit;
 });
 try {
-  await tellMisuse(towpath(carry)).parseAsync();
+  await tellMisuse(await towpath(carry, process.argv[2])).parseAsync();
 } catch (failure) {
   if (!(failure instanceof CommanderError)) throw failure;
   code = failure.exitCode === 0 ? EXIT.ok : EXIT.usage;

@@ -64,7 +64,7 @@ function leavesOf(command: CommandUnknownOpts, words: readonly string[] = []): L
   return [...own, ...command.commands.flatMap((child) => leavesOf(child, [...words, child.name()]))];
 }
 
-const ALL = leavesOf(towpath(async () => undefined) as unknown as CommandUnknownOpts);
+const ALL = leavesOf((await towpath(async () => undefined)) as unknown as CommandUnknownOpts);
 
 /** Arguments for a command: ids, numbers and states where it asks for them, else a name. */
 function argumentsOf({ command, words }: Leaf): string[] {
@@ -84,9 +84,8 @@ async function carryOut(leaf: Leaf, args: { plane: Planting; json: boolean }) {
   const streams = { stdout: { write, isTTY: true, columns: 200 }, stderr: { write } };
   const connection = ["--url", plane.url, "--key", "twp_api_x", "--state", folder.root];
   const line = [...leaf.words, ...argumentsOf(leaf), ...connection, ...(args.json ? ["--json"] : [])];
-  await towpath(carrier(streams, () => undefined))
-    .exitOverride()
-    .parseAsync(["node", "towpath", ...line]);
+  const root = await towpath(carrier(streams, () => undefined));
+  await root.exitOverride().parseAsync(["node", "towpath", ...line]);
   return { printed, asked: plane.asked() };
 }
 

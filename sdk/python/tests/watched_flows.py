@@ -95,7 +95,11 @@ class Flows(unittest.TestCase):
         process = subprocess.Popen(
             [sys.executable, "-B", "script.py"],
             cwd=folder.name,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": _SOURCES},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": _SOURCES,
+                "PYTHONPYCACHEPREFIX": sys.pycache_prefix or "",
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -26,7 +26,13 @@ afterAll(async () => {
 function start(env: Record<string, string>) {
   const child = spawn(process.execPath, [MAIN], {
     cwd: folder,
-    env: { PATH: process.env.PATH, TOWPATH_STATE_DIR: join(folder, "state"), TOWPATH_PORT: "0", ...env },
+    env: {
+      PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+      TOWPATH_STATE_DIR: join(folder, "state"),
+      TOWPATH_PORT: "0",
+      ...env,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   children.push(child);

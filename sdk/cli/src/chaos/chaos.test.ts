@@ -63,7 +63,7 @@ async function chaos(root: string, ...args: string[]) {
     command: process.execPath,
     args: [MAIN, "chaos", ...args],
     cwd: root,
-    env: { PATH: process.env.PATH, NO_COLOR: "1" },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, NO_COLOR: "1" },
   });
   return { code: await command.exited, output: command.output() };
 }

@@ -5,7 +5,7 @@ import { towpath } from "../commands.ts";
 import { folderWith } from "../fixture.ts";
 import { completionScript, SHELLS } from "./scripts.ts";
 
-const root = towpath(async () => undefined);
+const root = await towpath(async () => undefined);
 
 /** How each shell is asked what it offers for the last of these words. One word on each line. */
 const ASK: Record<(typeof SHELLS)[number], (script: string, words: readonly string[]) => string> = {

@@ -7,10 +7,11 @@ import { trustedIn } from "../identity/trust-file.ts";
 import { canAsk, confirmed } from "../kernel/confirm.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { type Output, printable } from "../output.ts";
-import { shortDigest, signingKeyInUse, workspaceToSign } from "./commands.ts";
+import { signingKeyInUse, workspaceToSign } from "./commands.ts";
 import { decodeSpec } from "./decode-spec.ts";
 import { findDeployment } from "./find.ts";
 import { appendSignature, headText, ledgerFile, readLedger } from "./ledger.ts";
+import { shortDigest } from "./short-digest.ts";
 
 /** The arguments of `towpath deployments sign`. */
 export interface CoSignRequest {

@@ -18,6 +18,7 @@ import { headText, type LedgerUse, ledgerFile } from "./ledger.ts";
 import { loadProject } from "./load-project.ts";
 import { warmOwnPackages } from "./own-packages.ts";
 import { type Renewal, renew } from "./renew.ts";
+import { shortDigest } from "./short-digest.ts";
 import { askStage, type StageChoice } from "./stage.ts";
 
 /** The arguments of `towpath deploy`. */
@@ -94,11 +95,6 @@ export function ledgerFor(
 ): LedgerUse | null {
   const { root, acceptGap, newWorkspace } = args;
   return isLocal ? null : { file: ledgerFile(root), acceptGap, newWorkspace };
-}
-
-/** The start of a digest, enough to tell versions apart. */
-export function shortDigest(digest: string): string {
-  return digest.replace(/^sha(256|512):/, "").slice(0, 12);
 }
 
 function changeText({ status, version, changed, wasRemoved }: DeployOutcome): string {

@@ -354,7 +354,11 @@ test("towpath deploy --plan lists new, unchanged and changed deployments, and re
       command: process.execPath,
       cwd: folder.root,
       args: [MAIN, "deploy", ...args, "--url", server.url, "--key", "twp_api_x"],
-      env: { PATH: process.env.PATH, XDG_CONFIG_HOME: folder.root },
+      env: {
+        PATH: process.env.PATH,
+        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+        XDG_CONFIG_HOME: folder.root,
+      },
     });
     return { code: await child.exited, output: child.output() };
   };

@@ -41,9 +41,10 @@ describe("a name without a stage", () => {
   });
 });
 
+const root: CommandUnknownOpts = await towpath(async () => undefined);
+
 /** The command that words call, such as `runs ls`. */
 function commandOf(names: string): CommandUnknownOpts {
-  const root: CommandUnknownOpts = towpath(async () => undefined);
   return names.split(" ").reduce<CommandUnknownOpts>((above, name) => {
     const found = above.commands.find((one) => one.name() === name);
     if (found === undefined) throw new Error(`no command ${names}`);

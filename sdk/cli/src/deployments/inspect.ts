@@ -22,8 +22,8 @@ import { slotsText } from "../limits/commands.ts";
 import { fitLine, type Output, printable, type Style } from "../output.ts";
 import { markOf } from "../runs/outcome.ts";
 import { timingText, zoneOf } from "../schedules/timing.ts";
-import { shortDigest } from "./commands.ts";
 import { findDeployment } from "./find.ts";
+import { shortDigest } from "./short-digest.ts";
 
 /** Versions that `show` prints. */
 const VERSIONS_SHOWN = 10;

@@ -125,7 +125,12 @@ async function doctor(options: { url?: string; cwd: string; env?: Record<string,
     command: process.execPath,
     args: [MAIN, "doctor", "--json", ...address, ...(options.args ?? [])],
     cwd: options.cwd,
-    env: { PATH: process.env.PATH, XDG_CONFIG_HOME: options.cwd, ...options.env },
+    env: {
+      PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+      XDG_CONFIG_HOME: options.cwd,
+      ...options.env,
+    },
   });
   const code = await child.exited;
   const text = child.output();

@@ -44,7 +44,7 @@ test("the store comes from a worker's configuration; an age and a run are checke
     const { status, stdout, stderr } = spawnSync(process.execPath, command, {
       encoding: "utf8",
       cwd: folder.root,
-      env: { PATH: process.env.PATH, HOME: folder.root },
+      env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, HOME: folder.root },
     });
     return { status, said: stdout + stderr };
   };
@@ -71,7 +71,7 @@ test("a store that cannot be used is reported with the next step", async () => {
   const { status, stderr } = spawnSync(process.execPath, command, {
     encoding: "utf8",
     cwd: folder.root,
-    env: { PATH: process.env.PATH, HOME: folder.root },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, HOME: folder.root },
   });
   expect(status).toBe(78);
   expect(stderr).toMatch(

@@ -31,7 +31,7 @@ async function start(
 ): Promise<Ended> {
   const child = spawn(process.execPath, [FIXTURE, ...argv], {
     cwd: folder,
-    env: { PATH: process.env.PATH ?? "", ...args.env },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...args.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let [out, err] = ["", ""];
