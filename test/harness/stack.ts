@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { type Client, createClient } from "@towpath/client";
 import { isFinalRunState, type Run, uuidv7 } from "@towpath/contract";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from "jose";
-import { shareCompiled } from "./compiled.ts";
+import { shareCompiled } from "../../worker/src/testing/compiled.fixture.ts";
 import { endThoseOf, removeWithUs } from "./guard.ts";
 import { createTestDatabase } from "./postgres.ts";
 import { startProcess, type TestProcess } from "./process.ts";

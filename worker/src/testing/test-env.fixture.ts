@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { SPEC_FORMAT, SPEC_TYP, type SpecInput } from "@towpath/contract";
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair, type JWK } from "jose";
 import { pino } from "pino";
@@ -8,6 +8,7 @@ import { TestLayout } from "../code/oci-layout.fixture.ts";
 import { checkSettings, type WorkerConfig } from "../config.ts";
 import type { WorkerSettings } from "../settings.ts";
 import { type RunningWorker, startWorker, type WorkerDeps } from "../worker.ts";
+import { shareCompiled } from "./compiled.fixture.ts";
 import { FakeControlPlane } from "./control-plane.fixture.ts";
 import type { Submission } from "./fake-attempt.fixture.ts";
 
@@ -142,9 +143,16 @@ export class WorkerTestEnv {
       if (process.env.TOWPATH_TEST_LOG) process.stderr.write(line);
     };
     const log = pino({ level: process.env.TOWPATH_TEST_LOG ?? "debug" }, { write });
+    await this.shareCompiled(more);
     const worker = await startWorker(await this.config(more), { ...deps, log });
     this.#workers.push(worker);
     return worker;
+  }
+
+  /** Lets the runners of a worker without walls start from compiled code. */
+  async shareCompiled(more: Partial<WorkerSettings>): Promise<void> {
+    const { runAs, stateDir } = this.settings(more);
+    if (runAs === "worker" && stateDir !== undefined) await shareCompiled(resolve(this.dir, stateDir));
   }
 
   /** Pushes files, signs a spec for them, and returns what a run needs. */

@@ -28,6 +28,7 @@ export class WorkerProcesses {
   ): Promise<WorkerProcess> {
     const file = join(testEnv.dir, "worker.json");
     await writeFile(file, JSON.stringify(testEnv.settings({ logLevel: "debug", ...more })), { mode: 0o600 });
+    if (as.uid === undefined) await testEnv.shareCompiled(more);
     if (as.uid !== undefined && as.gid !== undefined) await chown(file, as.uid, as.gid);
     const child = spawn(process.execPath, [MAIN, "--config", file], {
       stdio: ["ignore", "pipe", "pipe"],
