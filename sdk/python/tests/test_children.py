@@ -106,7 +106,7 @@ class Children(unittest.TestCase):
         def strange() -> None:
             run_child("train", {"by": {1, 2}, "client": object()})
 
-        self.assertIn("parameters is no JSON", str(run_flow(strange, children={"train": 1}).error))
+        self.assertIn("parameters.client is an instance of object", str(run_flow(strange, children={"train": 1}).error))
 
 
 class Parts(unittest.TestCase):

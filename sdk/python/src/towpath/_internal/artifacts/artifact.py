@@ -91,7 +91,12 @@ def _cell(value: Any) -> Any:
     if isinstance(value, (int, float)) and abs(value) < 2**53:
         return value
     item = getattr(value, "item", None)
-    return _cell(item()) if callable(item) and getattr(value, "shape", None) == () else str(value)
+    if callable(item) and getattr(value, "shape", None) == ():
+        return _cell(item())
+    try:
+        return str(value)
+    except RecursionError:
+        return f"<a {type(value).__name__} that is nested too deeply>"
 
 
 def _post(key: str, title: str, body: Mapping[str, Any]) -> None:

@@ -200,7 +200,7 @@ class Checkpoints:
         except NotSerialisable:
             try:
                 data = lowered(value)
-            except Unfit:
+            except (Unfit, RecursionError):
                 data = value
             if data is value:
                 raise

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, overload
 
-from ..problem import ChildFailed, InvalidAnswer, NotSerialisable, SuspendInTask
+from ..problem import ChildFailed, InvalidAnswer, SuspendInTask
 from ..task.identity import CallKey
 from ..task.input_hash import hash_input
 from .interrupt import in_engine_code
@@ -117,12 +116,9 @@ def _start(
 
 
 def _as_json(parameters: Mapping[str, Any]) -> Any:
-    from ..input.convert import json_of
+    from ..store.plain_json import plain_json
 
-    try:
-        return json.loads(json.dumps(json_of(dict(parameters)), allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as cause:
-        raise NotSerialisable("parameters", f"no JSON ({cause})", next="Pass plain data.") from cause
+    return plain_json(dict(parameters), "parameters")
 
 
 def _result_of(scope: Scope, deployment: str, ended: Mapping[str, Any], returns: Any) -> Any:

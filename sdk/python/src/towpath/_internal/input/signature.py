@@ -53,12 +53,18 @@ class FlowInput:
 
     def read(self, parameters: Mapping[str, Any] | None) -> dict[str, Any]:
         """The arguments of a run. @raises InvalidParameters naming each field."""
+        from ..store.plain_json import number_fault
+
         given = parameters or {}
         fields = self.fields()
         faults = [Fault(name, "is not a parameter", _nearest(name, fields)) for name in given if name not in fields]
         read: dict[str, Any] = {}
         for name, (kind, default) in fields.items():
             if name in given:
+                fault = number_fault(given[name], name)
+                if fault is not None:
+                    faults.append(Fault(fault[0], f"must be a finite number, but is {fault[1]}", "pass null for none"))
+                    continue
                 read[name] = convert(kind, given[name], name, faults)
             elif default is dataclasses.MISSING:
                 faults.append(Fault(name, "is missing"))

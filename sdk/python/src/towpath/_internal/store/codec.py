@@ -13,6 +13,7 @@ from .strict_json import parse_json
 from .typed_json import Shaped, from_typed_json, is_exact_json, plain_type, to_typed_json
 from .unfit import Unfit
 
+TOO_DEEP = "nested too deeply"
 PICKLE = "pickle"
 """The codec of results that only pickle can hold. `decode` never reads it."""
 CODEC_ENDINGS = {
@@ -52,7 +53,10 @@ def encode(value: object, name: str) -> Encoded:
     Raises:
         NotSerialisable: names the part of the value that is not data.
     """
-    codec, data = _encode(value, name)
+    try:
+        codec, data = _encode(value, name)
+    except RecursionError:
+        raise NotSerialisable(name, TOO_DEEP) from None
     return Encoded(codec, data, hashlib.sha256(data).hexdigest())
 
 
@@ -71,6 +75,8 @@ def encode_result(value: object, name: str, returns: Any) -> Encoded:
             encoded = encode(Shaped(shapes.lowered(value)), name)
         except Unfit as unfit:
             raise NotSerialisable(name, unfit.found, next=unfit.next) from unfit
+        except RecursionError:
+            raise NotSerialisable(name, TOO_DEEP) from None
         if returns is None:
             raise
         try:

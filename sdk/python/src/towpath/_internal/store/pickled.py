@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Union
 
-from ..problem import NotSerialisable, StoreFault
+from ..problem import NotSerialisable, StoreFault, TowpathError
 from .codec import PICKLE, Encoded
 
 Owner = Sequence[Union[str, None]]
@@ -44,13 +44,13 @@ class Pickles:
             NotSerialisable: says what to do.
         """
         if not self._keys:
-            raise _Unwritten(unfit, _NO_CONSENT if self._keys is None else _NO_KEY) from unfit
+            raise _unwritten(unfit, _NO_CONSENT if self._keys is None else _NO_KEY) from unfit
         import pickle
 
         try:
             content = pickle.dumps(value, protocol=_PROTOCOL)
         except Exception as cause:
-            raise _Unwritten(unfit, f"Pickle cannot hold it either: {cause}") from cause
+            raise _unwritten(unfit, f"Pickle cannot hold it either: {cause}") from cause
         data = _HEADER + _mac(self._keys[0], owner, content) + content
         return Encoded(PICKLE, data, hashlib.sha256(data).hexdigest())
 
@@ -80,12 +80,12 @@ class Pickles:
             raise StoreFault(f"{uri} cannot be unpickled here: {type(cause).__name__}: {cause}.") from cause
 
 
-class _Unwritten(NotSerialisable):
+def _unwritten(unfit: Exception, next: str) -> NotSerialisable:
     """Says what no codec can hold, and what to do."""
-
-    def __init__(self, unfit: Exception, next: str) -> None:
-        told = unfit.args[0] if isinstance(unfit, NotSerialisable) else str(unfit)
-        super(NotSerialisable, self).__init__(str(told), next=next)
+    error = NotSerialisable("result", "no data")
+    told = unfit.args[0] if isinstance(unfit, NotSerialisable) else str(unfit)
+    TowpathError.__init__(error, str(told), next=next)
+    return error
 
 
 def pickles_of(keys: Sequence[str] | None) -> Pickles:

@@ -25,6 +25,7 @@ _CLASSES = {
     ("polars", "Series"): "polars-series",
     ("pyarrow", "Table"): "arrow",
 }
+_KINDS_SHOWN = 4
 _NO_PYARROW = "Install pyarrow in the flow's environment: pandas writes Parquet with it."
 
 
@@ -81,9 +82,31 @@ def arrow_table(frame: Any, kind: str) -> Any:
     try:
         return pyarrow.Table.from_pandas(frame, preserve_index=None)
     except Exception as cause:
-        # Each kind of mixed column has another error of pyarrow.
+        # The error of pyarrow may have a value of the table, which must not leave with a log line.
+        mixed = _mixed_column(frame, pyarrow)
+        if mixed is not None:
+            raise Unfit(mixed, "Give each column one type.") from None
         what = str(cause.args[0] if cause.args else cause).splitlines()[0]
         raise Unfit(f"a table that Parquet cannot hold ({what})", "Give each column one type.") from cause
+
+
+def _mixed_column(frame: Any, pyarrow: Any) -> str | None:
+    """Describes the first column that Arrow cannot hold, by the types of its values."""
+    for position in range(frame.shape[1]):
+        column = frame.iloc[:, position]
+        if column.dtype != object:
+            continue
+        try:
+            pyarrow.Array.from_pandas(column)
+        except Exception:
+            kinds = sorted({type(value).__name__ for value in column[column.notna()]})[:_KINDS_SHOWN]
+            what = (
+                f"mixes values of {', '.join(kinds[:-1])} and {kinds[-1]}"
+                if len(kinds) > 1
+                else f"has {kinds[0]} values"
+            )
+            return f'a table whose column "{column.name}" {what}'
+    return None
 
 
 def _pandas_bytes(value: Any, kind: str) -> bytes:

@@ -80,10 +80,13 @@ class _Hashing:
         self._above: set[int] = set()
         self.argument = ""
 
-    def refuse(self, found: str, steps: tuple[str | int, ...]) -> NotData:
+    def refuse(self, found: str, steps: tuple[str | int, ...], first: str | None = None) -> NotData:
+        """@param first: what the author may also do, before the next step of every call."""
         field = path_text("", steps).lstrip(".")
         place = self.argument if field == "" else f'{self.argument}, field "{field}"'
-        return NotData(self._what, found=found, place=place, next=self._next)
+        return NotData(
+            self._what, found=found, place=place, next=self._next if first is None else f"{first} {self._next}"
+        )
 
     def feed(self, value: Any, steps: tuple[str | int, ...] = ()) -> None:
         token = self.digest.token
@@ -192,7 +195,7 @@ class _Hashing:
             if libraries.feed(value, self.digest.token, self.digest.data):
                 return
         except Unfit as unfit:
-            raise self.refuse(unfit.found, steps) from unfit
+            raise self.refuse(unfit.found, steps, unfit.next) from unfit
         fields = fields_of(value)
         if fields is None:
             raise self.refuse(plain_type(value), steps)
