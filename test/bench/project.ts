@@ -151,7 +151,7 @@ export async function deployFlows(stack: Stack, env: NodeJS.ProcessEnv = {}): Pr
 export async function startFlowWorker(
   stack: Stack,
   name: string,
-  settings: Record<string, number> = { warm: 2 },
+  settings: object = { warm: 2 },
 ): Promise<TestProcess> {
   await deployFlows(stack);
   return stack.startWorker({ name, settings });

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { TestProcess } from "../harness/process.ts";
 import type { Stack } from "../harness/stack.ts";
 import { addEnvironment } from "../python/interpreters.ts";
+import { DATA, pythonWith } from "./installed.ts";
 import { startFlowWorker } from "./project.ts";
 
 /** The same flows as in TypeScript. */
@@ -114,27 +115,59 @@ config = project("bench-python", pool="local", registry=oci_layout(REGISTRY), de
 ])
 `;
 
-const deployed = new WeakSet<Stack>();
+/** Flows that need packages. */
+const DATA_FLOWS = `
+import time
+import pandas
+import sklearn.linear_model
+from towpath import flow
 
-async function deployPython(stack: Stack): Promise<void> {
-  if (deployed.has(stack)) return;
+@flow
+def python_data(file: str) -> None:
+    with open(file, "a") as out:
+        out.write(f"{time.time_ns() / 1e6}\\n")
+    assert pandas.DataFrame is not None and sklearn.linear_model.LinearRegression is not None
+`;
+
+const DATA_CONFIG = `
+from data_flows import python_data
+from towpath.config import deployment, oci_layout, project
+
+config = project("bench-data", pool="local", registry=oci_layout(REGISTRY), deployments=[
+    deployment(python_data, interpreter="data"),
+])
+`;
+
+async function deploy(
+  stack: Stack,
+  args: { files: Record<string, string>; config: string; python?: string },
+): Promise<void> {
   const registry = JSON.stringify(join(stack.folder, "registry"));
   const home = await stack.project({
-    "flows.py": FLOWS,
-    "towpath_config.py": CONFIG.replace("REGISTRY", registry),
+    ...args.files,
+    "towpath_config.py": args.config.replace("REGISTRY", registry),
   });
-  await addEnvironment(home);
+  await addEnvironment(home, args.python);
   const { code, output } = await stack.towpath(["deploy", "--project", home]);
   if (code !== 0) throw new Error(`deploy failed (${code}):\n${output}`);
-  deployed.add(stack);
+}
+
+const deployed = new WeakSet<Stack>();
+
+/**
+ * Deploys a flow whose module imports pandas and scikit-learn.
+ * @returns the settings of a worker that can run it. Null, with a message, if these cannot be installed.
+ */
+export async function deployData(stack: Stack): Promise<object | null> {
+  const python = await pythonWith(DATA);
+  if (python === null) return null;
+  await deploy(stack, { files: { "data_flows.py": DATA_FLOWS }, config: DATA_CONFIG, python });
+  return { python: { interpreters: { data: python } } };
 }
 
 /** Starts a real worker on the flows of both languages. */
-export async function startPythonWorker(
-  stack: Stack,
-  name: string,
-  settings?: Record<string, number>,
-): Promise<TestProcess> {
-  await deployPython(stack);
+export async function startPythonWorker(stack: Stack, name: string, settings?: object): Promise<TestProcess> {
+  if (!deployed.has(stack)) await deploy(stack, { files: { "flows.py": FLOWS }, config: CONFIG });
+  deployed.add(stack);
   return await startFlowWorker(stack, name, settings);
 }

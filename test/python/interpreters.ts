@@ -44,10 +44,10 @@ export { hasPython } from "../../worker/src/testing/python.fixture.ts";
 /** The folder of the package `towpath` for Python. */
 export const PYTHON_SDK: string = fileURLToPath(new URL("../../sdk/python/src", import.meta.url));
 
-/** Gives a project an environment that has the package `towpath`. */
-export async function addEnvironment(root: string): Promise<void> {
+/** Gives a project an environment that has the package `towpath`, and the packages of this Python. */
+export async function addEnvironment(root: string, python = "python3"): Promise<void> {
   const program = join(root, ".venv/bin/python");
   await mkdir(join(root, ".venv/bin"), { recursive: true });
-  await writeFile(program, `#!/bin/sh\nPYTHONPATH='${PYTHON_SDK}' exec python3 "$@"\n`);
+  await writeFile(program, `#!/bin/sh\nPYTHONPATH='${PYTHON_SDK}' exec ${python} "$@"\n`);
   await chmod(program, 0o755);
 }

@@ -16,14 +16,10 @@ import { loopRow } from "./loop.ts";
 import { memoryRow, pythonMemoryRow } from "./memory.ts";
 import { overviewRow } from "./overview.ts";
 import { runAsRow, sealedRow, signedRefsRow } from "./private.ts";
-import {
-  pythonColdRow,
-  pythonFirstLineRow,
-  pythonImportRow,
-  pythonMapRow,
-  pythonRunsRow,
-  pythonStepsRow,
-} from "./python.ts";
+import { pythonEnvironmentRow } from "./python-environment.ts";
+import { pythonColdRow, pythonDataRow, pythonFirstLineRow } from "./python-first-line.ts";
+import { pythonImportRow } from "./python-import.ts";
+import { pythonMapRow, pythonRunsRow, pythonStepsRow } from "./python-rates.ts";
 import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
 import { pythonResumeRow, resumeRow } from "./resume.ts";
@@ -55,6 +51,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   loop: loopRow,
   steps: stepsRow,
   "python-first-line": pythonFirstLineRow,
+  "python-data": pythonDataRow,
   "python-cold": pythonColdRow,
   "python-dev": pythonDevRow,
   "python-steps": pythonStepsRow,
@@ -63,6 +60,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   "python-memory": pythonMemoryRow,
   "python-resume": pythonResumeRow,
   "python-import": pythonImportRow,
+  "python-environment": pythonEnvironmentRow,
   sealed: sealedRow,
   "signed-refs": signedRefsRow,
   "run-as": runAsRow,
