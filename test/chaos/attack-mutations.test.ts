@@ -179,6 +179,12 @@ const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; 
     to: "this.#names.length < 0",
     attack: "refusal-flood",
   },
+  "the back-off after refusals": {
+    file: "worker/src/attempts/attempts.ts",
+    from: "else claimed.giveBack = this.#deps.refusals.reason(assignment);",
+    to: "",
+    attack: "refused-again",
+  },
   "the MAC of a ref": {
     file: "worker/src/store/sign-refs.ts",
     from: "return isOne ? {",

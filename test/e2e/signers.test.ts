@@ -131,9 +131,10 @@ test("A deployment that two people sign runs with the second signature, which a 
     signatures: { echo: 2 },
   };
   await using strict = await stack.startWorker({ name: "strict", settings });
-  const refused = await echo();
-  expect(refused).toMatchObject({ version: 5, cause: "refused" });
-  expect(refused.error?.message).toContain("has 1 of the 2 signatures");
+  const waiting = await stack.run("echo");
+  const why = async () => (await stack.towpath(["why", waiting])).output.replaceAll(/\s+/g, " ");
+  await expect.poll(why, { timeout: 60_000 }).toContain('Version 5 of "echo" waits for a further signature');
+  expect(await why()).toContain("towpath deployments sign echo 5");
   const sign = async (env: NodeJS.ProcessEnv) => {
     const token = (await readFile(at("control/admin.key"), "utf8")).trim();
     const args = ["deployments", "sign", "echo", "5", "--yes", "--project", home];
@@ -152,6 +153,7 @@ test("A deployment that two people sign runs with the second signature, which a 
     "Nothing was changed",
   );
   expect(await echo()).toMatchObject({ version: 5, state: "completed" });
+  expect(await stack.waitForRun(waiting)).toMatchObject({ version: 5, state: "completed" });
   expect((await stack.towpath(["ledger", "verify", "--project", home])).code).toBe(0);
   strict.kill("SIGTERM");
   await strict.exited;

@@ -114,7 +114,10 @@ test("after failures in a row before user code the worker stops taking work for 
   await testEnv.start({ breakerFailures: 2 });
   const spec = await testEnv.deployFlow("");
   const forged = { ...spec, spec: `${spec.spec.slice(0, -20)}${"A".repeat(20)}` };
-  for (const _ of [1, 2]) await testEnv.plane.untilEnded(testEnv.plane.submit(forged));
+  // Refusals of one deployment say nothing about the worker.
+  for (const _ of [1, 2, 3]) await testEnv.plane.untilEnded(testEnv.plane.submit(forged));
+  expect(testEnv.plane.claims.filter(({ free }) => free === 0)).toEqual([]);
+  await testEnv.plane.untilEnded(testEnv.plane.submit({ ...forged, deployment: "another" }));
   await testEnv.plane.until("it offers nothing", () => testEnv.plane.claims.at(-1)?.free === 0);
   const { paused } = testEnv.plane.claims.findLast(({ free }) => free === 0) ?? {};
   expect(paused).toEqual({ forMs: expect.any(Number), reason: expect.stringContaining("signature") });

@@ -217,6 +217,32 @@ test("a run whose secret is missing is given back with that reason, and does not
   expect(testEnv.plane.claims.filter(({ free }) => free === 0)).toEqual([]);
 });
 
+test("refused runs of one version are given back after a few, with the reason, and delay no other deployment", async () => {
+  await testEnv.start({ refusalsInRow: 2, breakerFailures: 2 });
+  const spec = await testEnv.deployFlow(touch());
+  const forged = { ...spec, spec: `${spec.spec.slice(0, -20)}${"A".repeat(20)}` };
+  for (const _ of [1, 2])
+    expect(await testEnv.plane.untilEnded(testEnv.plane.submit(forged))).toMatchObject({
+      outcome: "refused",
+    });
+  const third = testEnv.plane.submit(forged);
+  await testEnv.plane.until("it was given back", () => third.control.length > 0);
+  expect(third.control).toMatchObject([
+    {
+      type: "released",
+      reason: expect.stringMatching(
+        /^This worker refused the last 2 runs of version 1 of ".*", and takes no other one for \d s\. The last refusal: The spec's signature is wrong/,
+      ),
+    },
+  ]);
+  const other = await testEnv.deployFlow("", { deployment: "other" });
+  expect(await testEnv.plane.untilEnded(testEnv.plane.submit(other))).toMatchObject({ outcome: "completed" });
+  // A newer version is looked at at once.
+  const newer = await testEnv.deployFlow("", { version: 2 });
+  expect(await testEnv.plane.untilEnded(testEnv.plane.submit(newer))).toMatchObject({ outcome: "completed" });
+  expect(testEnv.plane.claims.filter(({ free }) => free === 0)).toEqual([]);
+});
+
 test("a run that lacks as many secrets as a version can list is given back with a reason that is accepted", async () => {
   await testEnv.start();
   const secrets = Array.from({ length: 64 }, (_, index) => ({ name: `s${index}`.padEnd(63, "x") }));

@@ -308,7 +308,17 @@ export const Settings = z.strictObject({
     .min(1)
     .max(1000)
     .default(5)
-    .describe("The worker pauses after this many starts in a row that failed because of the worker itself."),
+    .describe(
+      "The worker pauses after this many starts in a row that failed because of the worker itself. Refused runs of one deployment count once.",
+    ),
+  refusalsInRow: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(5)
+    .describe(
+      "After so many refused runs of one version in a row, the worker gives the version's runs back for a while: for 1 s, then for twice as long each time, up to 60 s. Runs of other versions and deployments go on. `towpath why` says it.",
+    ),
   logLevel: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("info")

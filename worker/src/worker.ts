@@ -250,6 +250,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
       stock,
       database,
       breakerFailures: config.breakerFailures,
+      refusalsInRow: config.refusalsInRow,
       wake: wakesOf(loops),
     },
   );

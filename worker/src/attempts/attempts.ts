@@ -18,15 +18,19 @@ import { ClaimedAttempt, type StopRequest } from "./claimed-attempt.ts";
 import type { AttemptDeps, Holder, Wake } from "./deps.ts";
 import { type AskedJournal, type Offering, type OfferTaker, offerAgain } from "./offer-again.ts";
 import { isBusy } from "./phases.ts";
+import { RefusalPauses } from "./refusal-pauses.ts";
 import { findAttempts } from "./resume.ts";
 import { runAttempt } from "./run.ts";
 import { AnsweredTime } from "./stuck-offers.ts";
-import { UnstartedJournals } from "./unstarted-journals.ts";
+import { isUnstarted, UnstartedJournals } from "./unstarted-journals.ts";
+import { UnstartedPace } from "./unstarted-pace.ts";
 
 /** How many attempts a worker takes, and the loops that it wakes. */
 export interface AttemptsOptions {
   readonly capacity: number;
   readonly breakerFailures: number;
+  /** So many refusals of a version in a row start a back-off. */
+  readonly refusalsInRow: number;
   /** The worker's amounts, such as memory and GPUs. */
   readonly stock: Stock;
   /** What the worker knows of the control plane's database. */
@@ -42,19 +46,24 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   readonly #waiting = new Set<() => void>();
   readonly #answered = new AnsweredTime();
   readonly #unstarted: UnstartedJournals;
+  readonly #pace: UnstartedPace;
   readonly asked = new Map<string, AskedJournal>();
   #draining = false;
 
-  constructor(deps: Omit<AttemptDeps, "allot" | "breaker" | "changed" | "wake">, options: AttemptsOptions) {
+  constructor(
+    deps: Omit<AttemptDeps, "allot" | "breaker" | "changed" | "refusals" | "wake">,
+    options: AttemptsOptions,
+  ) {
     this.#options = options;
     this.#unstarted = new UnstartedJournals(deps.paths.journals);
+    const wakeAfter = (ms: number) => this.#wakeAfter(ms);
+    const { bootClock: clock, log } = deps;
+    this.#pace = new UnstartedPace({ clock, log, wakeAfter });
     this.#deps = {
       ...deps,
       wake: options.wake,
-      breaker: createBreaker(
-        { clock: deps.bootClock, log: deps.log, wakeAfter: (ms) => this.#wakeAfter(ms) },
-        options.breakerFailures,
-      ),
+      breaker: createBreaker({ clock, log, wakeAfter }, options.breakerFailures),
+      refusals: new RefusalPauses({ clock, log }, options.refusalsInRow),
       changed: () => this.#changed(),
       allot: (claimed, compute) => this.#allot(claimed, compute),
     };
@@ -76,6 +85,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     this.#changed();
     void runAttempt(this.#deps, claimed).then(() => {
       this.#claimed.delete(claimed.name);
+      if (isUnstarted(claimed)) this.#pace.ended();
       this.#changed();
       this.#unstarted
         .ended(claimed, (name) => this.names().has(name))
@@ -103,7 +113,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   }
 
   free(): number {
-    if (this.#draining) return 0;
+    if (this.#draining || !this.#pace.isOpen) return 0;
     const room = Math.min(this.#options.capacity - this.busy(), LIMITS.attempts - this.#claimed.size);
     return this.#deps.breaker.allow(Math.max(0, room));
   }
@@ -234,6 +244,8 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
 
   /** As many of these as the worker can hold. An honest control plane gives no more than a poll has offered. */
   #within(assignments: readonly Assignment[]): readonly Assignment[] {
+    // They are sent again. The log has the reason.
+    if (!this.#pace.isOpen) return [];
     const room = Math.max(0, LIMITS.attempts - this.#claimed.size);
     if (assignments.length > room)
       this.#deps.log.error(
@@ -264,6 +276,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     });
     if (this.#draining) claimed.giveBack = "The worker is being drained.";
     else if (this.busy() >= this.#options.capacity) claimed.giveBack = "The worker has no free slot.";
+    else claimed.giveBack = this.#deps.refusals.reason(assignment);
     const facts = { attempt: claimed.name, deployment: assignment.deployment };
     this.#deps.log.info(facts, "an attempt was assigned");
     this.add(claimed);

@@ -16,6 +16,7 @@ import type { Walls } from "../walls/index.ts";
 import type { Breaker } from "./breaker.ts";
 import type { StatePaths } from "./paths.ts";
 import type { Preallocation } from "./preallocation.ts";
+import type { RefusalPauses } from "./refusal-pauses.ts";
 
 /** Wakes the loops of the protocol. */
 export interface Wake {
@@ -59,6 +60,7 @@ export interface AttemptDeps {
   readonly connection: Connection;
   readonly wake: Wake;
   readonly breaker: Breaker;
+  readonly refusals: RefusalPauses;
   /**
    * Called when an attempt takes or frees a slot, or makes progress. The worker may then offer more, and waiting
    * functions look again.

@@ -114,6 +114,7 @@ export async function launch(deps: AttemptDeps, running: Running, taken: TakenRu
     await giveToAnother(deps, running);
   }
   deps.breaker.succeeded();
+  if (claimed.assignment !== null) deps.refusals.started(claimed.assignment);
   deps.changed();
   // A stop may have come before there was a process.
   claimed.process?.stop();

@@ -233,8 +233,13 @@ async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, err
   if (claimed.declined !== null) {
     const message = `The start was not accepted: ${claimed.declined}`;
     await close(claimed, { outcome: "cancelled", cause: "user", message });
+  } else if (error instanceof Refusal && error.mayPass) {
+    deps.log.warn({ attempt: claimed.name, code: error.code }, "an assignment must wait");
+    await claimed.release(error.message);
   } else if (error instanceof Refusal) {
-    if (!error.isOfOneDeployment) deps.breaker.failed(error.message);
+    // Refusals of one deployment say little about the worker. Those of several in a row may be its own fault.
+    const isFirst = claimed.assignment === null || deps.refusals.refused(claimed.assignment, error.message);
+    if (isFirst && !error.isOfOneDeployment) deps.breaker.failed(error.message);
     deps.log.warn({ attempt: claimed.name, code: error.code }, "an assignment was refused");
     await close(claimed, { outcome: "refused", cause: error.endCause, message: error.message });
   } else if (stop === "user") {

@@ -10,7 +10,7 @@ interface EndedAttempt {
 }
 
 /** Whether its code was never launched. */
-function isUnstarted({ assignment, stored }: EndedAttempt): boolean {
+export function isUnstarted({ assignment, stored }: EndedAttempt): boolean {
   // A claim without an assignment was found after a restart, and is only reported.
   return assignment !== null && (stored?.launchedAtMs ?? null) === null;
 }

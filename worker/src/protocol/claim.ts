@@ -289,7 +289,9 @@ async function exchange(
     const { answer, sentAtMs } = await ask(deps, args);
     const changes = source.take(answer, sentAtMs);
     const quick = deps.bootClock.nowMs() - sentAtMs < QUICK_MS;
-    return { kind: "answered", quick, news: changes, brought: answer.assignments.length > 0 };
+    // Work that the worker ignores must not turn polls into a busy loop.
+    const brought = changes && answer.assignments.length > 0;
+    return { kind: "answered", quick, news: changes, brought };
   } catch (error) {
     return { kind: "failed", error };
   }

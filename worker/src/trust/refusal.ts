@@ -51,6 +51,11 @@ export class Refusal extends Error {
     ].includes(this.code);
   }
 
+  /** Whether something outside of the spec can still allow it. The run then waits. */
+  get mayPass(): boolean {
+    return this.code === "missing-signature";
+  }
+
   /** The cause with which the attempt ends. */
   get endCause(): Cause {
     return REFUSALS[this.code];

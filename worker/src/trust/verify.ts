@@ -156,8 +156,12 @@ async function checkSigners(
   if (people.size >= needed) return;
   throw new Refusal(
     "missing-signature",
-    `Version ${version} of "${deployment}" has ${people.size} of the ${needed} signatures that this worker asks for. Another person signs it with \`towpath deployments sign ${deployment} ${version}\` and commits the ledger.`,
+    `Version ${version} of "${deployment}" waits for ${furtherSignatures(needed - people.size)}: it has ${people.size} of the ${needed} that this worker asks for. Another person signs it with \`towpath deployments sign ${deployment} ${version}\` and commits the ledger.`,
   );
+}
+
+function furtherSignatures(count: number): string {
+  return count === 1 ? "a further signature" : `${count} further signatures`;
 }
 
 function keyIdOf(jws: string): string {

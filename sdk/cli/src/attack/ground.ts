@@ -12,7 +12,7 @@ import { readIfThere, writeWhole } from "../kernel/state-folder.ts";
 
 /** The code registry of the test specs, by its name in the worker's configuration. */
 export const REGISTRY = "towpath-attack";
-/** The most a worker's configuration allows: refused specs must not make the worker pause during the test. */
+/** The most a worker's configuration allows: refused specs must neither make the worker pause nor be given back unlooked at. */
 const BREAKER_FAILURES = 1_000;
 /** A secret whose value must not leave the worker. */
 export const SECRET = "towpath-attack-secret";
@@ -110,6 +110,7 @@ function settingsOf(given: Settings, args: { folder: string; key: SigningKey; re
     signatures: {},
     secrets: { [SECRET]: { file: join(folder, "secret") } },
     breakerFailures: BREAKER_FAILURES,
+    refusalsInRow: BREAKER_FAILURES,
     drainMs: 500,
   };
 }

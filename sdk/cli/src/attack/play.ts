@@ -39,6 +39,8 @@ const STILL_WORKS = {
   tries: "Stops lying, and gives each worker an honest run",
 } as const;
 
+/** The back-off that the attacks on a worker's pace meet: that of a worker without settings. */
+const REFUSALS_IN_ROW = 5;
 /** The longest time of one attack, milliseconds. */
 const ATTACK_MS = 120_000;
 
@@ -75,6 +77,7 @@ async function playGroup(
   const attacks = args.attacks.filter((one) => one.group === group);
   try {
     if (group === "settings") await trustLedger(stage);
+    if (group === "pace") stage.settings = { ...stage.settings, refusalsInRow: REFUSALS_IN_ROW };
     await stage.open();
     const before = await honestRun(stage, `honest-before-${group}`);
     if (!before.ran)

@@ -35,6 +35,11 @@ export function remaining({ capacity }: WorkerFacts): readonly Remaining[] {
       limit: `10 renewals, 2 polls, 2 questions about jobs and 1 session a second; ${LIMITS.attempts} attempts held; 64 MiB in one answer`,
     },
     {
+      can: "Send runs that the worker refuses, again and again",
+      limit:
+        "a version's runs are given back unlooked at for up to 60 s after `refusalsInRow` refusals (5 unless the configuration says otherwise), and others go on; 100 assignments a second that never run, after 500 at once",
+    },
+    {
       can: "Fill the worker's disk with assignments that it refuses",
       limit: `the newest ${LIMITS.unstartedJournals.toLocaleString("en")} journals of assignments that never ran; 1 GiB of journals`,
     },

@@ -190,8 +190,13 @@ const REFUSALS: Attack = {
       const assignments = round.map(({ assignment }) => assignment);
       const before = ended();
       await stage.whileAlive(stage.liar.lie("claim", { body: (honest) => ({ ...honest, assignments }) }));
+      // A worker that has had too many takes none for a moment.
+      const polls = stage.liar.count("claim");
       await stage.whileAlive(
-        stage.liar.until("one of them is refused or given back", () => ended() > before),
+        stage.liar.until(
+          "some of them are refused or given back, or the worker asks again",
+          () => ended() > before || stage.liar.count("claim") > polls,
+        ),
       );
     }
     const sent = offers.length;
@@ -202,6 +207,41 @@ const REFUSALS: Attack = {
     return kept <= most
       ? held(`${sent} did not run, and ${kept} journals are kept`)
       : broken(`${sent} did not run, and ${kept} journals are kept; the limit is ${most}`);
+  },
+};
+
+/** How many refused runs of one deployment are sent. */
+const AGAIN = 40;
+
+const AGAIN_AND_AGAIN: Attack = {
+  name: "refused-again",
+  group: "pace",
+  tries: `Sends ${AGAIN} runs of one version that the worker refuses, one after another, with bad parameters and bad signatures`,
+  fields: ["claim.assignments[].parameters", "claim.assignments[].spec"],
+  isAlone: true,
+  async play(stage) {
+    const { name } = AGAIN_AND_AGAIN;
+    const spec = stage.sign(stage.spec(name));
+    const forms = [{ spec, parameters: { liar: true } }, { spec: `${spec.slice(0, -8)}AAAAAAAA` }];
+    let looked = 0;
+    for (const [kind, form] of forms.entries())
+      for (let time = 0; time < AGAIN; time++) {
+        const assignment = stage.assignment(spec, { deployment: name, version: kind + 1, ...form });
+        const { ran, outcome } = await stage.give(assignment, name);
+        if (ran) return broken("the code ran");
+        if (outcome === "refused") looked += 1;
+      }
+    const other = `${name}-other`;
+    const honest = await stage.give(
+      stage.assignment(stage.sign(stage.spec(other)), { deployment: other }),
+      other,
+    );
+    if (!honest.ran) return broken(`a run of another deployment did not run meanwhile: ${honest.why}`);
+    return looked < AGAIN
+      ? held(
+          `the worker looked at ${looked} of ${forms.length * AGAIN}, gave the others back, and ran another deployment`,
+        )
+      : broken(`the worker looked at ${looked} of ${forms.length * AGAIN}`);
   },
 };
 
@@ -217,4 +257,4 @@ async function settledJournals(stage: Stage): Promise<number> {
 }
 
 /** Attacks on a worker's time, memory and disk. */
-export const PACE_ATTACKS: readonly Attack[] = [...PACES, MANY, REFUSALS];
+export const PACE_ATTACKS: readonly Attack[] = [...PACES, MANY, AGAIN_AND_AGAIN, REFUSALS];
