@@ -17,7 +17,7 @@ export const leaky = flow({ name: "leaky", input, runName: "named {marker}" }, a
   throw new Error("thrown " + marker);
 });
 export const asks = flow({ name: "asks", input: z.object({ marker: z.string() }) }, async ({ marker }) => {
-  const event = await suspend.event("landed", { key: "k-" + marker.replace("canary-", ""), schema: z.object({ said: z.string() }) });
+  const event = await suspend.event("landed", { key: "k-" + marker, schema: z.object({ said: z.string() }) });
   const answer = await suspend.input({ title: "Is it right, " + marker + "?", schema: z.object({ why: z.string().describe(marker) }) });
   log.info("heard " + event.said + " " + answer.why);
   try {
@@ -76,7 +76,7 @@ def leaky(marker: str = "canary-in-a-default-6b1f") -> None:
 
 @flow
 def asks(marker: str) -> None:
-    event = suspend.event("landed", Said, key="k-" + marker.replace("canary-", ""))
+    event = suspend.event("landed", Said, key="k-" + marker)
     answer = suspend.input("Is it right, " + marker + "?", Why)
     log.info("heard " + event.said + " " + answer.why)
     try:

@@ -170,7 +170,14 @@ inEachLanguage((language) => {
     const marker = `canary-asks-${language}`;
     const runId = await createRun(`asks@${language}`, { marker });
     await stack.waitForRun(runId, (run) => run.state === "suspended");
-    const key = `k-${marker}`.replace("canary-", "");
+    const key = `k-${marker}`;
+    const plain = { id: uuidv7(Date.now()), name: "landed", key };
+    await expect(stack.client.sendEvent({ body: plain })).rejects.toMatchObject({
+      code: "plain-value",
+      faults: [{ path: "key" }],
+    });
+    const [about] = (await stack.client.listWaits({ params: { runId }, query: {} })).items;
+    expect(about?.event?.key).toMatch(/^mac:[\w-]{43}$/);
     await client.sendEvent({
       body: { id: uuidv7(Date.now()), name: "landed", key, payload: { said: `event ${marker}` } },
     });
@@ -199,6 +206,22 @@ inEachLanguage((language) => {
     expect(lines.join("\n")).toMatch(/child: Run .* ended with state failed/);
     expect(await findInDatabase(stack.databaseUrl, [CANARY])).toEqual([]);
   });
+});
+
+test("a repeated request with an idempotency key creates no second run, and only a code of the key is sent", async () => {
+  const body = (key: string) => ({
+    id: uuidv7(Date.now()),
+    deployment: "plain@typescript",
+    parameters: { marker: "canary-of-a-key" },
+    idempotencyKey: key,
+  });
+  const first = await client.createRun({ body: body("canary-order-7") });
+  expect((await client.createRun({ body: body("canary-order-7") })).id).toBe(first.id);
+  expect((await client.createRun({ body: body("canary-order-8") })).id).not.toBe(first.id);
+  const refused = stack.client.createRun({ body: { ...body("canary-order-9"), parameters: {} } });
+  await expect(refused).rejects.toMatchObject({ code: "plain-value", faults: [{ path: "idempotencyKey" }] });
+  await stack.waitForRun(first.id);
+  expect(await findInDatabase(stack.databaseUrl, ["canary-order"])).toEqual([]);
 });
 
 test("a plain command gets its parameters in plain, and a worker with another key leaves the run to the right one", async () => {

@@ -34,6 +34,8 @@ async function adminClient(home: string): Promise<Client> {
 export async function startDev(options: {
   files: Record<string, string>;
   args?: (folder: string) => readonly string[];
+  /** More variables of `towpath dev`. */
+  env?: NodeJS.ProcessEnv;
 }): Promise<Dev> {
   const folder = await mkdtemp(join(tmpdir(), "towpath-dev-"));
   removeWithUs(folder);
@@ -43,7 +45,7 @@ export async function startDev(options: {
     command: process.execPath,
     args: [CLI, "dev", ...(options.args?.(folder) ?? []), ...state],
     cwd: home,
-    env: cleanEnv({}),
+    env: cleanEnv(options.env ?? {}),
   });
   const stop = async () => {
     dev.kill("SIGINT");

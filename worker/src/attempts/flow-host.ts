@@ -259,15 +259,22 @@ async function forwardCall(
   const callId = await derivedId(stored.assignment.runId, prepared.redactor.hide?.(path) ?? path);
   const signed = refs.call(redactCall(prepared.redactor, { path, call }), callId);
   const run = sealedRunOf({ stored, prepared });
-  const asked = deps.keyring === null ? signed : sealCall(deps.keyring, run, { callId, call: signed });
+  const { sealedOnly } = prepared;
+  const { keyring } = deps;
+  const send = async (codes: boolean) => {
+    const asked = keyring === null ? signed : sealCall(keyring, run, { callId, call: signed, codes });
+    const body = { ...claimed.fence, callId, call: asked };
+    const { answer } = await deps.connection.call("call", body, { signal });
+    return { asked, answer };
+  };
   return await asProblem(async () => {
-    const { answer } = await deps.connection.call(
-      "call",
-      { ...claimed.fence, callId, call: asked },
-      { signal },
-    );
+    const { asked, answer } = await send(sealedOnly).catch((error: unknown) => {
+      // The workspace was sealed after this attempt began.
+      if (keyring !== null && error instanceof Problem && error.code === "plain-value") return send(true);
+      throw error;
+    });
     noteJob(deps, asked);
-    const opener = { keyring: deps.keyring, run, sealedOnly: prepared.sealedOnly };
+    const opener = { keyring: deps.keyring, run, sealedOnly };
     const opened = openCalled(opener, { called: answer, callId });
     return grantedAsAsked({ call, asked }, await refs.answer(opened, { call, callId }));
   });

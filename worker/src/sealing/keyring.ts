@@ -4,6 +4,8 @@ import {
   damaged,
   type ExpectedPlace,
   headerFor,
+  isKeyCode,
+  KEY_CODE_PREFIX,
   KID_BYTES,
   KID_INFO,
   keyBytesOf,
@@ -99,6 +101,12 @@ export class WorkerKeyring {
   /** A text's MAC for one purpose, always with the first key. */
   mac(purpose: string, text: string): string {
     return this.#macWith(this.#keys[0], purpose, text);
+  }
+
+  /** See `Keyring.keyCode`. */
+  keyCode(purpose: string, key: string): string {
+    if (isKeyCode(key)) return key;
+    return `${KEY_CODE_PREFIX}${this.#macWith(this.#keys.at(-1) ?? this.#keys[0], purpose, key)}`;
   }
 
   /** A text's MAC for one purpose with the key of this id. Null: there is no such key. */

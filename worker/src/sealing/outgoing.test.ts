@@ -5,8 +5,10 @@ import {
   BulkRecord,
   ControlRecord,
   CreateRun,
+  KEY_PURPOSES,
   LIMITS,
   newWorkspaceKey,
+  openKeyring,
   sealedBytes,
   uuidv7,
 } from "@towpath/contract";
@@ -18,7 +20,8 @@ const ID = uuidv7(Date.UTC(2026, 0, 1));
 const AT = "2026-01-01T00:00:00.000Z";
 /** A name of the longest form, in which every place takes the most characters. */
 const run = { workspace: ID, deployment: `${"d".repeat(63)}@${"s".repeat(63)}`, runId: ID };
-const keyring = new WorkerKeyring([newWorkspaceKey()]);
+const KEY = newWorkspaceKey();
+const keyring = new WorkerKeyring([KEY]);
 const seal = sealOf(keyring, run);
 /** Three bytes of UTF-8 in one character: the most. */
 const long = (chars: number) => "東".repeat(chars);
@@ -38,8 +41,28 @@ test("errors, names and titles of the greatest length still fit when they are se
   const named = { type: "run-name", at: AT, name: long(200) } as const;
   expect(ControlRecord.safeParse({ seq: 1, ...seal.control(named) }).error).toBeUndefined();
   const wait = { kind: "input", title: long(200), schema: { type: "boolean" }, who: "operator" } as const;
-  const asked = sealCall(keyring, run, { callId: ID, call: { kind: "wait", path: "wait:input:a", wait } });
+  const asked = sealCall(keyring, run, {
+    callId: ID,
+    call: { kind: "wait", path: "wait:input:a", wait },
+    codes: true,
+  });
   expect(asked.kind === "wait" && AskedWait.safeParse(asked.wait).error).toBeUndefined();
+});
+
+test("the key of an event leaves as the code that its senders make, once the workspace is sealed", async () => {
+  const wait = { kind: "event", name: "landed", key: "flight 7" } as const;
+  const keyOf = (codes: boolean) => {
+    const asked = sealCall(keyring, run, {
+      callId: ID,
+      call: { kind: "wait", path: "wait:event:a", wait },
+      codes,
+    });
+    return asked.kind === "wait" && asked.wait.kind === "event" ? asked.wait.key : null;
+  };
+  const sender = await openKeyring([newWorkspaceKey(), KEY]);
+  expect(keyOf(true)).toBe(await sender.keyCode(KEY_PURPOSES.event(run.workspace, "landed"), "flight 7"));
+  expect(keyOf(true)).not.toBe(await sender.keyCode(KEY_PURPOSES.event(run.workspace, "left"), "flight 7"));
+  expect(keyOf(false)).toBe("flight 7");
 });
 
 test("a log line and an artifact of the greatest length still fit when they are sealed", () => {

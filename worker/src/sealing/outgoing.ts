@@ -5,6 +5,7 @@ import {
   ControlRecord,
   isSealed,
   JobChange,
+  KEY_PURPOSES,
   type LogLine,
   type MarkedValue,
   markedValues,
@@ -76,11 +77,12 @@ export function sealJobChange(
 /**
  * A flow's call as it leaves. The parameters of a new run are sealed for that run, whose id is the call's; its deployment is known only
  * as the flow named it, with or without the stage.
+ * @param args.codes Whether the key of an event leaves as its code. Its senders do the same once the workspace is sealed.
  */
 export function sealCall(
   keyring: WorkerKeyring,
   run: SealedRun,
-  { callId, call }: { callId: string; call: Call["call"] },
+  { callId, call, codes }: { callId: string; call: Call["call"]; codes: boolean },
 ): Call["call"] {
   const { workspace } = run;
   if (call.kind === "start-run") {
@@ -100,7 +102,14 @@ export function sealCall(
   const schema = wait.schema && {
     sealed: keyring.seal({ ...place, field: "question" }, JSON.stringify(wait.schema)),
   };
-  if (wait.kind === "event") return { ...call, wait: { ...wait, ...(schema && { schema }) } };
+  if (wait.kind === "event") {
+    const { key, name } = wait;
+    const code = key !== undefined && codes ? keyring.keyCode(KEY_PURPOSES.event(workspace, name), key) : key;
+    return {
+      ...call,
+      wait: { ...wait, ...(code !== undefined && { key: code }), ...(schema && { schema }) },
+    };
+  }
   const title = asSealed(keyring.seal({ ...place, field: "title" }, wait.title), {
     field: "title",
     form: "text",

@@ -29,6 +29,16 @@ test("a question's title is replaced in its path, and stays the same title", () 
     expect(masked([KEY], { path })).toBe(path);
 });
 
+test("the key of an event is replaced in its path, and an event's name alone stays", () => {
+  const event = (path: string) => masked([KEY], { path });
+  expect(event("wait:event:landed flight 7")).toMatch(/^wait:event::[\w-]{32}$/);
+  expect(event("load/wait:event:landed flight 7#2")).toMatch(/^load\/wait:event::[\w-]{32}#2$/);
+  expect(event(event("wait:event:landed flight 7") ?? "")).toBe(event("wait:event:landed flight 7"));
+  expect(event("wait:event:landed flight 8")).not.toBe(event("wait:event:landed flight 7"));
+  expect(event(`wait:event:~${"0".repeat(32)}`)).toMatch(/^wait:event::/);
+  expect(event("wait:event:landed")).toBe("wait:event:landed");
+});
+
 test("a new key in front of the old one changes no path of an open run", () => {
   expect(masked([NEW_KEY, KEY])).toBe(masked([KEY]));
   expect(() => masked([NEW_KEY])).toThrow("lost the workspace key");

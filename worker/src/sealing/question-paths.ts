@@ -1,8 +1,11 @@
 import { type Assignment, sealedHeaderOf } from "@towpath/contract";
 import type { WorkerKeyring } from "./keyring.ts";
 
-/** The key of a question in a path. Keys contain no `/`, `#` and `:`, so a path that is masked already is recognized. */
-const QUESTION = /((?:^|\/)wait:input:)([^/#:]+)/g;
+/**
+ * The title of a question in a path, and the name and key of an event. Long ones are a hash, which begins with `~`. None contains `/`,
+ * `#` or `:`, so a path that is masked already is recognized. The name of an event alone stays.
+ */
+const HIDDEN = /((?:^|\/)wait:(?:input:|event:(?=~|[^/#: ]* )))([^/#:]+)/g;
 /** Characters of a MAC in a path: 192 bits. */
 const MAC_CHARS = 32;
 
@@ -15,7 +18,7 @@ export class NoPathKey extends Error {
 }
 
 /**
- * Replaces the titles of questions in the paths of one run by MACs; what it has replaced already stays. The key is the one that the signed spec is sealed with, so that
+ * Replaces the titles of questions and the keys of events in the paths of one run by MACs; what it has replaced already stays. The key is the one that the signed spec is sealed with, so that
  * each attempt of the run has the same paths, also after a new key was added. Null: the spec is not sealed, and paths stay as they
  * are, like those of runs that began before the deployment was sealed.
  * @throws NoPathKey
@@ -31,7 +34,7 @@ export function maskOf(
     keyring?.macUnder(kid, "question", JSON.stringify([workspaceId, assignment.runId, key])) ?? null;
   if (macOf("") === null) throw new NoPathKey(`The worker lost the workspace key ${kid} of the run's paths.`);
   return (path) =>
-    path.replace(QUESTION, (_, head: string, key: string) => `${head}:${macOf(key)?.slice(0, MAC_CHARS)}`);
+    path.replace(HIDDEN, (_, head: string, key: string) => `${head}:${macOf(key)?.slice(0, MAC_CHARS)}`);
 }
 
 /** The id of the key that the parameters' schema in a verified spec is sealed with. */

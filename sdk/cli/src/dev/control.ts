@@ -68,7 +68,7 @@ async function untilReady(args: { folder: StateFolder; pid: number; signal: Abor
  */
 export async function connectControl(
   child: Child,
-  args: { folder: StateFolder; signal: AbortSignal },
+  args: { folder: StateFolder; signal: AbortSignal; workspaceKeys: readonly string[] },
 ): Promise<{ url: string; key: string; client: Client }> {
   const ready = untilReady({ ...args, pid: child.identity.pid });
   const url = await child.whileAlive(ready);
@@ -82,5 +82,5 @@ export async function connectControl(
         "put that key into the file, or start with a new database and state folder",
       ],
     });
-  return { url, key: token, client: createClient({ url, token }) };
+  return { url, key: token, client: createClient({ url, token, sealing: { keys: args.workspaceKeys } }) };
 }

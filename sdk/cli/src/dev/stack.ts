@@ -7,6 +7,7 @@ import { loadProject } from "../deployments/load-project.ts";
 import type { Project } from "../deployments/project.ts";
 import { Failure, failureLines, toFailure } from "../failure.ts";
 import { createSigningKey, readSigningKey, type SigningKey } from "../identity/signing-key.ts";
+import { environmentKeys } from "../kernel/connection.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
@@ -127,7 +128,8 @@ async function startOnFreePort(invocation: Invocation, start: Start) {
       output.note(`${output.style.yellow("!")} port ${DEFAULT_PORT} is in use; using ${port} instead`);
     const control = await launch(start, startControl(invocation, { folder, port }));
     try {
-      return await connectControl(control, { folder, signal });
+      const workspaceKeys = environmentKeys(invocation.config);
+      return await connectControl(control, { folder, signal, workspaceKeys });
     } catch (failure) {
       if (!(failure instanceof Failure) || failure.code !== "port-taken") throw failure;
       if (command.port !== undefined) throw portTaken(port, failure);
@@ -163,6 +165,7 @@ async function deployFirst(
     byReach: true,
     ledger: null,
     workersStarted,
+    workspaceKeys: environmentKeys(invocation.config),
   };
   const deploying = deployProject(invocation, request);
   try {

@@ -2,6 +2,7 @@ import type { Client } from "@towpath/client";
 import { LIMITS } from "@towpath/contract";
 import type { Project } from "../deployments/project.ts";
 import { Failure } from "../failure.ts";
+import { environmentKeys } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
@@ -31,6 +32,7 @@ export async function startLocalWorker(
     projects,
     startedBy: "towpath dev",
     environment: invocation.config.environment,
+    workspaceKeys: environmentKeys(invocation.config),
   });
   return startChild({
     name: "worker",

@@ -267,13 +267,20 @@ function isOneOfSeveral(sources: readonly Source[], inUse: { url: string; profil
 
 /** The workspace keys: those of the environment, else of the profile. @throws Failure for a text that is none. */
 function keysOf(config: CliConfig, holder: Source): readonly string[] {
-  const isSet = config.workspaceKeys.length > 0;
-  const keys = isSet ? config.workspaceKeys : (holder.workspaceKeys ?? []);
+  if (config.workspaceKeys.length > 0) return environmentKeys(config);
+  return checkedKeys(holder.workspaceKeys ?? [], holder.from.key);
+}
+
+/** The workspace keys of the environment. @throws Failure for a text that is none. */
+export function environmentKeys({ workspaceKeys }: Pick<CliConfig, "workspaceKeys">): readonly string[] {
+  return checkedKeys(workspaceKeys, "TOWPATH_WORKSPACE_KEY");
+}
+
+function checkedKeys(keys: readonly string[], from: string): readonly string[] {
   try {
     for (const key of keys) keyBytesOf(key);
     return keys;
   } catch (cause) {
-    const from = isSet ? "TOWPATH_WORKSPACE_KEY" : holder.from.key;
     throw new Failure(`A workspace key from ${from} is not valid.`, {
       exit: "configuration",
       code: "bad-workspace-key",

@@ -8,8 +8,10 @@ import {
   derivedId,
   type Json,
   JsonObject,
+  KEY_PURPOSES,
   LIMITS,
   mapRefs,
+  openKeyring,
   Problem,
   uuidv7,
 } from "@towpath/contract";
@@ -190,6 +192,16 @@ async function createAll(
 }
 
 /**
+ * The key from which ids are derived. The ids leave, and without a workspace key anybody could check a guess of an idempotency key.
+ */
+async function hiddenKey(invocation: Invocation, key: string | undefined): Promise<string | undefined> {
+  const [first, ...others] = (await invocation.connect()).workspaceKeys;
+  if (key === undefined || first === undefined) return key;
+  const ring = await openKeyring([first, ...others]);
+  return await ring.keyCode(KEY_PURPOSES.request(""), key);
+}
+
+/**
  * `towpath run NAME --from FILE`: starts a run for each line.
  * @returns The exit code for invalid input if a line was refused. The other lines still create their runs.
  */
@@ -197,7 +209,11 @@ export async function runMany(invocation: Invocation, request: ManyRequest): Pro
   const { output } = invocation;
   const client = await invocation.client();
   const { name: deployment } = await findDeployment(client, request.deployment, request.stage);
-  const { created, known, refused } = await createAll(invocation, client, { ...request, deployment });
+  const { created, known, refused } = await createAll(invocation, client, {
+    ...request,
+    deployment,
+    idempotencyKey: await hiddenKey(invocation, request.idempotencyKey),
+  });
   output.data({ created, known, refused });
   if (created.length + known.length + refused.length === 0)
     output.note(`${output.style.yellow("!")} ${request.from} has no lines.`);

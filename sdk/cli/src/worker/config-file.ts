@@ -77,6 +77,16 @@ async function ensureStoreKey({ storeKeyFile }: LocalWorker): Promise<void> {
   await writeWhole(storeKeyFile, `${randomBytes(32).toString("hex")}\n`, 0o600);
 }
 
+/** Workspace keys in files that only this user can read: the configuration has no secrets. */
+async function writeWorkspaceKeys(folder: StateFolder, keys: readonly string[]): Promise<{ file: string }[]> {
+  const files = keys.map((key, index) => ({
+    key,
+    file: join(folder.root, "keys", `workspace-${index + 1}.key`),
+  }));
+  for (const { key, file } of files) await writeWhole(file, `${key}\n`, 0o600);
+  return files.map(({ file }) => ({ file }));
+}
+
 function registriesOf(folder: StateFolder, projects: readonly Project[]): Record<string, unknown> {
   const named = projects.map(({ registry }) => {
     // What only a deploy needs is no setting of a worker.
@@ -143,6 +153,8 @@ export async function writeWorkerConfig(args: {
   readonly startedBy?: string;
   /** The variables of this process. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Workspace keys for its own files, the sealing one first. @default none */
+  readonly workspaceKeys?: readonly string[];
 }): Promise<LocalWorker> {
   const { folder, url, pool } = args;
   const worker = localWorker(folder, pool);
@@ -151,6 +163,7 @@ export async function writeWorkerConfig(args: {
   await ensureStoreKey(worker);
   const keys = { keys: [{ file: worker.storeKeyFile }] };
   const { workspace } = await args.client.getMe();
+  const workspaceKeys = await writeWorkspaceKeys(folder, args.workspaceKeys ?? []);
   const config = {
     url,
     workspace: workspace.id,
@@ -167,6 +180,7 @@ export async function writeWorkerConfig(args: {
     ...(await pythonOf(args.projects, args.environment)),
     ...(await npmOf(args.projects, args.environment)),
     drainMs: LOCAL_DRAIN_MS,
+    ...(workspaceKeys.length > 0 && { workspaceKeys }),
     // A developer's own flows, which write beside their code.
     runAs: "worker",
     ...(args.startedBy === undefined ? {} : { startedBy: args.startedBy }),

@@ -1,8 +1,10 @@
-import { type MarkedValue, ORIGINS, type RouteName, type SealedPlace } from "@towpath/contract";
+import { KEY_PURPOSES, type MarkedValue, ORIGINS, type RouteName, type SealedPlace } from "@towpath/contract";
 import type { LooseInput } from "../loose-input.ts";
 
 /** A place in all but the workspace and the field, and what makes a repeated request recognizable. */
 export interface RequestPlace extends Pick<SealedPlace, "deployment" | "origin"> {
+  /** For what the code of the request's key is made. */
+  readonly keyPurpose?: (workspace: string) => string;
   /** The key of the request. A MAC of it and the value goes with the sealed value. */
   readonly fingerprintOf?: string;
 }
@@ -22,6 +24,7 @@ const PLACES: Partial<Record<RouteName, PlaceIn>> = {
   createRun: async ({ body }) => ({
     deployment: text(body.deployment),
     origin: ORIGINS.run(text(body.id)),
+    keyPurpose: KEY_PURPOSES.request,
     ...(typeof body.idempotencyKey === "string" && { fingerprintOf: body.idempotencyKey }),
   }),
   createRuns: async ({ body }, { marked }) => {
@@ -45,7 +48,11 @@ const PLACES: Partial<Record<RouteName, PlaceIn>> = {
     deployment: await deploymentOf(text(params.runId)),
     origin: ORIGINS.wait(text(params.runId), text(params.waitId)),
   }),
-  sendEvent: async ({ body }) => ({ deployment: "", origin: ORIGINS.event(text(body.name)) }),
+  sendEvent: async ({ body }) => ({
+    deployment: "",
+    origin: ORIGINS.event(text(body.name)),
+    keyPurpose: (workspace) => KEY_PURPOSES.event(workspace, text(body.name)),
+  }),
 };
 
 /** The routes whose values this client seals. */

@@ -73,6 +73,12 @@ export function createSealer(options: SealingOptions, call: PlainCall): Sealer {
     });
     return workspace;
   };
+  let isKnownSealed = false;
+  // Asked again until it is sealed: a worker compares plain keys until then.
+  const isSealedWorkspace = async () => {
+    isKnownSealed ||= Me.parse(await call("getMe", {})).workspace.sealed;
+    return isKnownSealed;
+  };
   const deploymentOf = async (runId: string) => {
     const known =
       deployments.get(runId) ??
@@ -89,8 +95,14 @@ export function createSealer(options: SealingOptions, call: PlainCall): Sealer {
     const { marked, name, input } = args;
     const place = await placeInRequest(name, input, { marked, deploymentOf });
     if (place === null || saysNothing(marked.value) || isSealed(marked.value)) return [];
-    const { deployment, origin, fingerprintOf } = place;
+    const { deployment, origin, fingerprintOf, keyPurpose } = place;
     const { field, form, value } = marked;
+    if (field === "key") {
+      if (keyPurpose === undefined || !(await isSealedWorkspace())) return [];
+      return [
+        { path: marked.path, value: await ring.keyCode(keyPurpose(await workspaceId()), String(value)) },
+      ];
+    }
     if (field === "parameters") await checkParameters(args, { deployment, ring });
     const text = form === "text" ? String(value) : JSON.stringify(value);
     const compact = await ring.seal(

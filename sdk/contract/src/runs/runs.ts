@@ -122,7 +122,7 @@ export const CreateRun = z.strictObject({
   id: Id.describe("A UUIDv7 that the caller chooses. A repeated request creates no second run."),
   deployment: DeploymentName,
   parameters: sealable("parameters", JsonObject.default({})),
-  idempotencyKey: z.string().min(1).max(200).optional(),
+  idempotencyKey: sealable("key", z.string().min(1).max(200)).optional(),
   scheduledAt: Instant.optional().describe("The run starts at or after this time. Omitted: now."),
   priority: z
     .int()

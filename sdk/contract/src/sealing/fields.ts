@@ -18,6 +18,7 @@ export const SEALED_FIELDS = {
   event: "the payload of an event",
   "run-name": "the name of a run",
   job: "the status text of an external job",
+  key: "the key of an event or of a repeated request, as a code",
 } as const;
 
 /** The name of a sealed field. */
@@ -100,6 +101,27 @@ export function isSealedJson(value: unknown): value is SealedJson {
 export function isSealed(value: unknown): boolean {
   return isSealedText(value) || isSealedJson(value);
 }
+
+/** What the code of a key begins with. */
+export const KEY_CODE_PREFIX = "mac:";
+
+const KEY_CODE = /^mac:[\w-]{43}$/;
+
+/**
+ * Whether a text is the code of a key: an HMAC that stands for an idempotency key or for the key of an event. The control plane compares
+ * codes as it compares keys.
+ */
+export function isKeyCode(value: unknown): value is string {
+  return typeof value === "string" && KEY_CODE.test(value);
+}
+
+/** For what the code of a key is made: a key of one purpose and place tells nothing about the same key of another. */
+export const KEY_PURPOSES = {
+  /** An idempotency key of a workspace. */
+  request: (workspace: string) => JSON.stringify(["idempotency-key", workspace]),
+  /** The key of events with this name. */
+  event: (workspace: string, name: string) => JSON.stringify(["event-key", workspace, name]),
+} as const;
 
 /** Whether a value says nothing, so that a sealed workspace takes it as it is: an empty text, object or list, or null. */
 export function saysNothing(value: unknown): boolean {

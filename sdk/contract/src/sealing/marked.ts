@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isSealed, SEALED_MARK, type SealedField, saysNothing } from "./fields.ts";
+import { isKeyCode, isSealed, SEALED_MARK, type SealedField, saysNothing } from "./fields.ts";
 
 type Schema = { readonly [key: string]: unknown };
 
@@ -149,9 +149,13 @@ export function hasMarks(type: z.ZodType, io: "input" | "output" = "input"): boo
   return Object.keys(markedSchemaOf(type, io)).length > 0;
 }
 
-/** The values that a sealed workspace refuses: not empty and not sealed. */
+function isHidden({ field, value }: MarkedValue): boolean {
+  return field === "key" ? isKeyCode(value) : isSealed(value);
+}
+
+/** The values that a sealed workspace refuses: neither empty nor sealed, and keys in place of their codes. */
 export function plainValues(type: z.ZodType, value: unknown): MarkedValue[] {
-  return markedValues(type, value).filter((one) => !isSealed(one.value) && !saysNothing(one.value));
+  return markedValues(type, value).filter((one) => !isHidden(one) && !saysNothing(one.value));
 }
 
 /** A copy of a JSON value with some of its parts replaced. */

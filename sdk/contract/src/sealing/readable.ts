@@ -99,8 +99,4 @@ export const READABLE_FIELDS: readonly { readonly why: string; readonly fields: 
     why: "what a backend without a key says in a callback. A sealed workspace refuses it",
     fields: ["callBack:result", "callBack:error"],
   },
-  {
-    why: "keys that the control plane compares",
-    fields: ["createRun:idempotencyKey", "sendEvent:key", "call:call.wait.key"],
-  },
 ];

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { isKeyCode } from "./fields.ts";
 import { newWorkspaceKey } from "./keys.ts";
 import { fromBase64url, partsOf, type SealedPlace, sealedHeaderOf } from "./place.ts";
 import { openKeyring } from "./seal.ts";
@@ -30,6 +31,16 @@ describe("the test vectors", () => {
   test.each(VECTORS.macs)("the MAC for $purpose is the same everywhere", async ({ purpose, text, mac }) => {
     expect(await (await openKeyring([VECTORS.key])).mac(purpose, text)).toBe(mac);
   });
+});
+
+test("the code of a key stays while a new workspace key is put in front, and a code stays as it is", async () => {
+  const [old, next] = [newWorkspaceKey(), newWorkspaceKey()];
+  const code = await (await openKeyring([old])).keyCode("p", "order-7");
+  expect(isKeyCode(code)).toBe(true);
+  const rotated = await openKeyring([next, old]);
+  expect(await rotated.keyCode("p", "order-7")).toBe(code);
+  expect(await rotated.keyCode("p", code)).toBe(code);
+  expect(await rotated.keyCode("q", "order-7")).not.toBe(code);
 });
 
 test("any text comes back, and never twice as the same ciphertext", async () => {

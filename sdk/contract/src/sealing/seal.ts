@@ -1,3 +1,4 @@
+import { isKeyCode, KEY_CODE_PREFIX } from "./fields.ts";
 import { KID_BYTES, KID_INFO, keyBytesOf, kidText } from "./keys.ts";
 import {
   checkPlace,
@@ -20,8 +21,13 @@ export interface Keyring {
   seal(place: SealedPlace, text: string, options?: { fingerprintOf?: string }): Promise<string>;
   /** Opens a compact JWE, if it stands where it belongs. @throws SealError. */
   unseal(compact: string, expected: ExpectedPlace): Promise<string>;
-  /** A text's MAC for one purpose, always with the first key: what people type and the control plane compares. */
+  /** A text's MAC for one purpose, always with the first key. */
   mac(purpose: string, text: string): Promise<string>;
+  /**
+   * The code of a key that people type and the control plane compares, for one of `KEY_PURPOSES`. It is made with the last workspace
+   * key, so that it stays the same while a new key is put in front. A code stays as it is.
+   */
+  keyCode(purpose: string, key: string): Promise<string>;
 }
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -73,16 +79,21 @@ export async function openKeyring(texts: readonly [string, ...string[]]): Promis
   if (first === undefined) throw unknownKey("none", []);
   const kids = keys.map(({ kid }) => kid);
   const contentKeys = new ContentKeys();
-  const mac = async (purpose: string, text: string) => {
-    const secret = await derived(first.secret, JSON.stringify(["towpath-seal-mac", purpose]), 32);
+  const last = keys.at(-1) ?? first;
+  const macWith = async (by: Secret, purpose: string, text: string) => {
+    const secret = await derived(by, JSON.stringify(["towpath-seal-mac", purpose]), 32);
     const key = await crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, [
       "sign",
     ]);
     return toBase64url(new Uint8Array(await crypto.subtle.sign("HMAC", key, bytesOf(text))));
   };
+  const mac = (purpose: string, text: string) => macWith(first.secret, purpose, text);
   return {
     kids,
     mac,
+    async keyCode(purpose, key) {
+      return isKeyCode(key) ? key : `${KEY_CODE_PREFIX}${await macWith(last.secret, purpose, key)}`;
+    },
     async seal(place, text, { fingerprintOf } = {}) {
       const fp =
         fingerprintOf === undefined

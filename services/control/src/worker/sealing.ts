@@ -2,7 +2,7 @@ import { Problem, type Sealing } from "@towpath/contract";
 import { updateSealed } from "../identity/index.ts";
 import { ANY_KEY, type Deps, inTransaction, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
 import { selectKeyless } from "../pools/index.ts";
-import { listPlainRuns } from "../runs/index.ts";
+import { listPlainEventKeys, listPlainRuns } from "../runs/index.ts";
 import { listPlainSchedules } from "../schedules/index.ts";
 
 /** How many names a refusal lists. */
@@ -20,6 +20,7 @@ async function blockers(tx: Tx, deps: Pick<Deps, "clock">, workspaceId: string):
   const keyless = await selectKeyless(tx, { ...asked, clock: deps.clock });
   const schedules = await listPlainSchedules(tx, asked);
   const runs = await listPlainRuns(tx, asked);
+  const keys = await listPlainEventKeys(tx, asked);
   return [
     ...blocker(keyless, {
       what: "Workers without a workspace key",
@@ -32,6 +33,10 @@ async function blockers(tx: Tx, deps: Pick<Deps, "clock">, workspaceId: string):
     ...blocker(runs, {
       what: "Open runs with plain parameters",
       next: "Wait for their end, or cancel them.",
+    }),
+    ...blocker(keys, {
+      what: "Runs that wait for an event with a plain key",
+      next: "Send the events, or cancel the runs.",
     }),
   ];
 }

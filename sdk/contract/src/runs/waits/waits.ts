@@ -52,7 +52,7 @@ export const EventName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/, "use letters, digits, . _ - and /, at most 128");
 
-const EventKey = z.string().min(1).max(200);
+const EventKey = sealable("key", z.string().min(1).max(200));
 
 /** The least role that may answer a question. Viewers only read. */
 export const AnswerRole = z.enum(["operator", "developer", "admin"]);

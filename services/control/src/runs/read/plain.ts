@@ -11,3 +11,15 @@ export async function listPlainRuns(
     order by id limit ${args.limit}`);
   return rows.map(({ id }) => id);
 }
+
+/** Runs that wait for an event with a plain key, for which no sender has the code. */
+export async function listPlainEventKeys(
+  from: Queryable,
+  args: { workspaceId: string; limit: number },
+): Promise<string[]> {
+  const rows = await from.execute<{ id: string }>(sql`
+    select distinct run_id as id from wait where workspace_id = ${args.workspaceId} and state = 'open' and kind = 'event'
+      and event_key is not null and event_key !~ '^mac:[A-Za-z0-9_-]{43}$'
+    order by run_id limit ${args.limit}`);
+  return rows.map(({ id }) => id);
+}
