@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { SlowFirst } from "./test/harness/slow-first.ts";
 
 // The tests start hundreds of processes from sources. They share compiled code through this cache.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/towpath-tests/compiled");
@@ -24,7 +25,8 @@ const long = [
 const alone = [
   "sdk/flow/src/{gateway/session,task/map,task/time-limit}.test.ts",
   "services/control/src/kernel/http/admission.test.ts",
-  "worker/src/**/*.test.ts",
+  "worker/src/*.test.ts",
+  "worker/src/{environments,launch,protocol,secrets}/**/*.test.ts",
 ];
 
 export default defineConfig({
@@ -34,6 +36,7 @@ export default defineConfig({
     // Tests start real databases, workers and compilers, and often wait for them. Three files at a time keep a small machine busy.
     pool: "forks",
     maxWorkers: 3,
+    sequence: { sequencer: SlowFirst },
     // Limits end what hangs. They are long, because a busy machine may be many times slower.
     testTimeout: 180_000,
     hookTimeout: 180_000,
