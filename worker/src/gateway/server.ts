@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { chmod, lchown, rm } from "node:fs/promises";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import {
   type Called,
   CheckpointCursor,
@@ -16,6 +16,7 @@ import {
 import pLimit, { type LimitFunction } from "p-limit";
 import type { Logger } from "pino";
 import { z } from "zod";
+import { createServer } from "../host/http.ts";
 import { type Streams, streamRecords } from "./stream.ts";
 
 /** The largest POST of records, bytes: many small ones or a few large ones. */

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { request } from "node:http";
 import { flowTextChars, type GatewayAddress } from "@towpath/contract/words";
 import { sleep, wallClock } from "../host/clock.ts";
+import { request } from "../host/http.ts";
 
 /** How long to wait for a worker that is being restarted: the number of tries, and the time between them. */
 const TRIES = 240;

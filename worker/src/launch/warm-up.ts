@@ -1,7 +1,8 @@
 import { once } from "node:events";
-import { Agent, type IncomingMessage, request } from "node:http";
+import type { Agent as HttpAgent, IncomingMessage } from "node:http";
 import { stripTypeScriptTypes } from "node:module";
 import { createServer, type Server } from "node:net";
+import { Agent, request } from "../host/http.ts";
 
 /*
  * What a process does for the first time takes long: Node compiles its own modules when they are used. Measured on two cores, the
@@ -56,7 +57,7 @@ async function listen(server: Server): Promise<void> {
   await once(server, "listening");
 }
 
-async function exchange(agent: Agent): Promise<void> {
+async function exchange(agent: HttpAgent): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const { signal } = new AbortController();
   const options = { agent, socketPath: socketName(), method: "POST", path: "/", signal };
