@@ -60,6 +60,10 @@ async function serving<T>(version: number, args: { as: number }, work: () => Pro
 
 test("A deploy takes its number from the ledger in the project, and prints the ledger's head", async () => {
   expect(await lines()).toHaveLength(1);
+  const one = await stack.towpath(["ledger", "verify", "--project", home]);
+  expect(one.output).toContain("1 line, the chain is whole");
+  const early = await stack.run("echo");
+  await stack.client.cancelRun({ params: { runId: early }, body: {} });
   const second = await redeploy(`echo 2 >> ${work}/ledger`);
   expect(second.code, second.output).toBe(0);
   expect(second.output).toMatch(/ledger: towpath\.ledger\.jsonl, head [0-9a-f]{12}/);
@@ -68,6 +72,16 @@ test("A deploy takes its number from the ledger in the project, and prints the l
   const verified = await stack.towpath(["ledger", "verify", "--project", home]);
   expect(verified.code, verified.output).toBe(0);
   expect(verified.output).toContain("2 lines, the chain is whole");
+});
+
+test("A rerun of an old version is refused before it is created, and says how to run the old code", async () => {
+  const [early] = (await stack.client.listRuns({ query: { deployment: "echo" } })).items;
+  const refused = await stack.towpath(["rerun", early?.id ?? "", "--same-version"]);
+  expect(refused.code).toBe(65);
+  expect(refused.output).toContain("below 2, the oldest that its latest spec still allows");
+  expect(refused.output).toContain("towpath deployments rollback echo 1");
+  expect(refused.output).toContain("floor: 1");
+  expect((await stack.client.listRuns({ query: { deployment: "echo" } })).items).toHaveLength(1);
 });
 
 test("An old version that comes back runs on no worker that has seen the new one", async () => {

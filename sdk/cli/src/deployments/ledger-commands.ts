@@ -57,6 +57,10 @@ function printSummary(output: Output, ledger: Ledger): void {
   output.line(`head ${headText(ledger.heads)}`);
 }
 
+function countedLines({ hashes }: Ledger): string {
+  return `${hashes.size} ${hashes.size === 1 ? "line" : "lines"}`;
+}
+
 /** `towpath ledger verify` */
 async function verifyLedger(invocation: Invocation, options: { project: string; head?: string | undefined }) {
   const { output } = invocation;
@@ -65,7 +69,7 @@ async function verifyLedger(invocation: Invocation, options: { project: string; 
   const { head } = options;
   const { lines, heads } = ledger;
   output.data({ file, lines: lines.length, heads, deployments: summary(ledger) });
-  if (head !== undefined && !lines.some(({ hash }) => hash.startsWith(head)))
+  if (head !== undefined && ![...ledger.hashes].some((hash) => hash.startsWith(head)))
     throw new Failure(`The ledger has no line ${head}.`, {
       exit: "invalidInput",
       code: "head-missing",
@@ -73,7 +77,7 @@ async function verifyLedger(invocation: Invocation, options: { project: string; 
         "an earlier deploy printed this head: lines were removed since, or this copy is older; `git pull`",
       ],
     });
-  output.line(`${output.style.green("✓")} ${lines.length} lines, the chain is whole`);
+  output.line(`${output.style.green("✓")} ${countedLines(ledger)}, the chain is whole`);
   if (!output.json) printSummary(output, ledger);
   return EXIT.ok;
 }
@@ -93,7 +97,7 @@ async function mergeLedger(invocation: Invocation, options: { project: string })
   output.line(
     after.text === before
       ? "The ledger has no conflict. Nothing was changed."
-      : `${output.style.green("✓")} kept ${lines.length} lines of both sides, heads ${heads.map(shortHash).join(", ")}`,
+      : `${output.style.green("✓")} kept ${countedLines(after.ledger)} of both sides, heads ${heads.map(shortHash).join(", ")}`,
   );
   if (after.text !== before) {
     if (!output.json) printSummary(output, after.ledger);

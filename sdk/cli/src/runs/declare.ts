@@ -22,7 +22,10 @@ function declareAgain(root: Root, carry: Carry): void {
     )
     .argument("<run>", "the run's id, or the start or end of it")
     .option("--from-failure", "reuse the results of completed tasks that are still valid")
-    .option("--same-version", "use the version of the earlier run")
+    .option(
+      "--same-version",
+      "use the version of the earlier run; refused if it is below the deployment's floor",
+    )
     .addOption(parameterOption())
     .option("--plan", "print the plan and start nothing")
     .option("-w, --watch", "follow the run until it ends")

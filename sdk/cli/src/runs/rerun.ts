@@ -88,7 +88,8 @@ async function parametersOf(
 }
 
 /** Adds a next step to a refusal. */
-function saidBetter(failure: unknown, args: { id: string }): unknown {
+function saidBetter(failure: unknown, args: { id: string; source: Run | null }): unknown {
+  const { source } = args;
   if (!(failure instanceof Problem)) return failure;
   if (failure.code === "version-below-floor")
     return new Failure(failure.detail, {
@@ -97,7 +98,12 @@ function saidBetter(failure: unknown, args: { id: string }): unknown {
       cause: failure,
       next: [
         `\`towpath rerun ${args.id}\` uses the latest version`,
-        "to allow the old version again, set `floor` of its deployment and run `towpath deploy`",
+        ...(source === null
+          ? []
+          : [
+              `\`towpath deployments rollback ${printable(source.deployment)} ${source.version}\` signs the old code as a new version; then rerun with the latest version`,
+              `or set \`floor: ${source.version}\` of the deployment, run \`towpath deploy\`, and rerun with --same-version`,
+            ]),
       ],
     });
   if (failure.code !== "run-transition-not-allowed") return failure;
@@ -115,8 +121,9 @@ async function planAndCreate(invocation: Invocation, request: RerunRequest): Pro
   const client = await invocation.client();
   const runId = await findRunId(client, request.id);
   const { fromFailure, sameVersion } = request;
+  let source: Run | null = null;
   try {
-    const source = await client.getRun({ params: { runId } });
+    source = await client.getRun({ params: { runId } });
     const parameters = await parametersOf(client, { source, request });
     const query = { fromFailure: flag(fromFailure), sameVersion: flag(sameVersion) };
     const [plan, { items: questions }] = await Promise.all([
@@ -139,7 +146,7 @@ async function planAndCreate(invocation: Invocation, request: RerunRequest): Pro
     const body = { id, fromFailure, sameVersion, ...(parameters === undefined ? {} : { parameters }) };
     return await client.rerunRun({ params: { runId }, body });
   } catch (failure) {
-    throw saidBetter(failure, { id: runId });
+    throw saidBetter(failure, { id: runId, source });
   }
 }
 

@@ -121,7 +121,7 @@ async function versionOf(
   if (source.version >= latest.spec.floor) return getVersion(from, { workspaceId, versionId });
   throw new Problem(
     "version-below-floor",
-    `Version ${source.version} of "${name}" is below ${latest.spec.floor}, the oldest that its latest spec still allows. Leave out sameVersion, or deploy that code again.`,
+    `Version ${source.version} of "${name}" is below ${latest.spec.floor}, the oldest that its latest spec still allows, so workers would refuse it. Rerun with the latest version. To run the old code, roll back to it: that signs it as a new version. Or set \`floor\` of the deployment to ${source.version}, and deploy.`,
   );
 }
 

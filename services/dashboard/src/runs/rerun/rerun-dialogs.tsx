@@ -111,6 +111,9 @@ function useParametersForm(run: RunSummary, sameVersion: boolean) {
       const whole = await client.getRun({ params: { runId: run.id } }, { signal });
       if (!sameVersion)
         return { run: whole, schema: (await client.getDeployment({ params }, { signal })).parameters };
+      // It refuses a version that workers would not run, before anything is filled in.
+      const query = { fromFailure: "false", sameVersion: "true" } as const;
+      await client.planRerun({ params: { runId: run.id }, query }, { signal });
       const version = { params: { ...params, version: run.version }, query: {} };
       const { spec } = await client.getVersion(version, { signal });
       return { run: whole, schema: JsonObject.parse(spec.parameters ?? {}) };
