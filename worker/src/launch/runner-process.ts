@@ -162,8 +162,7 @@ async function startProcess(
   const stderr = await open(join(args.dir, "stderr"), "a", 0o600);
   try {
     if (user !== null) await letWrite(user, [stdout, stderr]);
-    if (user !== null && args.program.kind === "python")
-      await compilePackage(packageOf(args.program, deps.compileCacheDir));
+    if (args.program.kind === "python") await compilePackage(packageOf(args.program, deps.compileCacheDir));
     const plain = runnerCommand(args.program, { ...deps, user });
     const { file, argv } = user === null ? plain : deps.walls.as(user, plain);
     const child = spawn(file, argv, {

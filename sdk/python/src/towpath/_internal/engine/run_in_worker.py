@@ -68,8 +68,12 @@ def _tend_jobs(channel: Channel, task: Message) -> NoReturn:
 
 def _warm_up() -> None:
     """Imports what the first line of each run needs, which took 10 ms of its start."""
+    import encodings.ascii
     import logging
     import traceback
+
+    from ..resources import opened
+    from ..store import plain_json
 
     logging.getLogger()
     traceback.TracebackException(TypeError, TypeError(), None)
