@@ -115,6 +115,28 @@ test("what exists causes no warning, nor a store that will be made", async () =>
   expect(await startWarnings({ ...rest, registries, store: { root, s3: null } })).toEqual([]);
 });
 
+test("a key of a store that is missing or too short is warned of, with its setting", async () => {
+  const short = join(testEnv.dir, "short.key");
+  await writeFile(short, "short");
+  const good = join(testEnv.dir, "good.key");
+  await writeFile(good, "g".repeat(32));
+  const storeWith = (...files: string[]) => ({
+    root: pathToFileURL(testEnv.dir).href,
+    s3: null,
+    keys: files.map((file) => ({ file })),
+  });
+  const missing = join(testEnv.dir, "missing.key");
+  const stores = { lake: storeWith(short) };
+  const warnings = await startWarnings({ ...NOTHING, ...LOCAL, stores, store: storeWith(good, missing) });
+  expect(warnings).toEqual([
+    expect.stringMatching(
+      /missing\.key.* It is in "store\.keys"\. Runs that use this store wait until then\.$/,
+    ),
+    expect.stringMatching(/shorter than 32 bytes.* It is in "stores\.lake\.keys"\./),
+  ]);
+  expect(await startWarnings({ ...NOTHING, ...LOCAL, store: storeWith(good) })).toEqual([]);
+});
+
 test("a worker warns before its first claim, and serves all the same", async () => {
   const worker = await processes.start(testEnv, { secrets: { db: { env: "NO_SUCH_VARIABLE" } } });
   await testEnv.plane.until("it polls", () => testEnv.plane.claims.length > 0);

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { secretWarning } from "@towpath/contract";
 import { z } from "zod";
-import { resolveStore } from "./attempts/store-access.ts";
+import { configuredKeys, resolveStore } from "./attempts/store-access.ts";
 import type { WorkerConfig } from "./config.ts";
 import { secretsOf } from "./registry-secrets.ts";
 import { readSecret, SecretUnavailable } from "./secrets/index.ts";
@@ -149,7 +149,12 @@ type StoreGround = Pick<WorkerConfig, "store" | "stores" | "environment">;
 
 async function storeWarnings(config: StoreGround): Promise<string[]> {
   const all = [[null, config.store] as const, ...Object.entries(config.stores)];
-  const warnings = await Promise.all(all.map(([name, store]) => warningsOf(config, { name, store })));
+  const warnings = await Promise.all(
+    all.map(async ([name, store]) => [
+      ...(await warningsOf(config, { name, store })),
+      ...(await keyWarnings(config, { name, store })),
+    ]),
+  );
   return warnings.flat();
 }
 
@@ -162,6 +167,21 @@ async function warningsOf(
   const folder = await nearestFolder(root);
   if (await isAllowed(folder, constants.W_OK | constants.X_OK)) return [];
   return [`The store ${root} cannot be written. Give the worker's user write access to ${folder}.`];
+}
+
+/** Without one of its keys, a store is closed to every run: hashes and refs need them. */
+async function keyWarnings(
+  config: StoreGround,
+  { name, store }: { name: string | null; store: WorkerConfig["store"] },
+): Promise<string[]> {
+  try {
+    await configuredKeys(config, store);
+    return [];
+  } catch (failure) {
+    const why = failure instanceof Error ? failure.message : String(failure);
+    const setting = name === null ? "store.keys" : `stores.${name}.keys`;
+    return [`${why} It is in "${setting}". Runs that use this store wait until then.`];
+  }
 }
 
 async function bucketWarnings(config: StoreGround, name: string | null): Promise<string[]> {

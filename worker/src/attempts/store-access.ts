@@ -41,8 +41,8 @@ function storeNamed(config: Ground, name: string | null): WorkerConfig["store"] 
 /** A shorter key could be guessed. */
 const KEY_BYTES_MIN = 32;
 
-/** The keys in a store's settings. @throws SecretUnavailable when one is missing or too short. */
-async function configuredKeys(config: Ground, store: StoreConfig): Promise<string[]> {
+/** The keys in a store's settings, for hashes, refs and pickled values. @throws SecretUnavailable when one is missing or too short. */
+export async function configuredKeys(config: Ground, store: StoreConfig): Promise<string[]> {
   const keys: string[] = [];
   for (const source of store.keys ?? []) {
     const key = await readSecret(config, { name: "the store's key", source });

@@ -79,15 +79,19 @@ async function checkStore(ground: SecretGround, looked: Looked): Promise<Check> 
   }
 }
 
-/** Whether deployments may use pickle here. Empty: the store has no key, which only they need. */
+/** Whether the keys of a store can be read: they are those of hashes, refs and pickled values. Empty: the store has a key that a worker made. */
 async function checkKeys(ground: SecretGround, { title, at, settings }: Looked): Promise<Check[]> {
   if (settings.keys.length === 0) return [];
   const name = `${title} key`;
   const fault = await storeKeysFault(ground, settings);
   return [
     fault === null
-      ? good(name, `${settings.keys.length} for pickle`)
-      : bad(name, fault, `write a key there with \`openssl rand -hex 32\`, or remove it from ${at}.keys`),
+      ? good(name, settings.keys.length === 1 ? "1 of your own" : `${settings.keys.length} of your own`)
+      : bad(
+          name,
+          fault,
+          `write a key there with \`openssl rand -hex 32\`, or remove it from ${at}.keys; without a key of its own, the store has one that a worker made, and nothing can be pickled`,
+        ),
   ];
 }
 
