@@ -152,6 +152,33 @@ test("A deployment that two people sign runs with the second signature, which a 
   expect((await sign({ TOWPATH_SIGNING_KEY_FILE: at("service.jwk") })).output).toContain(
     "Nothing was changed",
   );
+  const cli =
+    (env: NodeJS.ProcessEnv) =>
+    async (...args: string[]) => {
+      await using rotate = startProcess({
+        command: process.execPath,
+        args: [CLI, "key", "signing", "rotate", ...args, "--state", stack.folder],
+        cwd: stack.folder,
+        env: cleanEnv(env),
+      });
+      return { code: await rotate.exited, output: rotate.output() };
+    };
+  const rotate = cli({ TOWPATH_SIGNING_KEY_FILE: at("service.jwk") });
+  expect((await rotate()).output).toContain("rotate --next FILE");
+  expect((await rotate("--next", "service.jwk")).output).toContain("signs already");
+  const began = await rotate("--next", "third.jwk");
+  expect(began.code, began.output).toBe(0);
+  const third = JSON.parse(await readFile(at("third.jwk"), "utf8"));
+  expect(began.output).toContain(`the next signing key is ${third.kid}`);
+  const finished = await rotate("--finish", "--overlap", "30", "--next", "third.jwk");
+  expect(finished.output).toContain(`let TOWPATH_SIGNING_KEY_FILE name ${at("third.jwk")}`);
+  const { keys }: { keys: { kid: string; notAfter?: string }[] } = JSON.parse(
+    await readFile(trustFile(), "utf8"),
+  );
+  const ends = keys.find(({ kid }) => kid === jwk.kid)?.notAfter ?? "";
+  expect((Date.parse(ends) - Date.now()) / 86_400_000).toBeCloseTo(30, 0);
+  expect(keys.find(({ kid }) => kid === third.kid)).not.toHaveProperty("notAfter");
+
   expect(await echo()).toMatchObject({ version: 5, state: "completed" });
   expect(await stack.waitForRun(waiting)).toMatchObject({ version: 5, state: "completed" });
   expect((await stack.towpath(["ledger", "verify", "--project", home])).code).toBe(0);

@@ -77,9 +77,14 @@ function declareSigning(key: Group, carry: Carry): void {
       overlapDays,
       OVERLAP_DAYS,
     )
-    .action(({ finish, overlap }, command) =>
+    .option("--next <file>", "name the file of the next key, if keys are kept outside of the state folder")
+    .option(
+      "--trust-file <file>",
+      "write the keys for workers into this file (default: that of the state folder)",
+    )
+    .action(({ finish, overlap, next, trustFile }, command) =>
       carry(command, (invocation) =>
-        rotateSigning(invocation, { finish: finish === true, overlapDays: overlap }),
+        rotateSigning(invocation, { finish: finish === true, overlapDays: overlap, next, trustFile }),
       ),
     );
   signing

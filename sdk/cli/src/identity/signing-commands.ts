@@ -83,77 +83,126 @@ export async function showSigning(invocation: Invocation): Promise<void> {
   if (key === null) output.next("`towpath key signing create` creates one");
 }
 
-/** The key in the state folder. @throws Failure if another one is in use. */
-async function ownKey(invocation: Invocation, folder: StateFolder): Promise<SigningKey> {
-  if (invocation.config.signingKeyFile !== undefined)
-    throw new Failure("TOWPATH_SIGNING_KEY_FILE names the key that signs, which is kept elsewhere.", {
+/** The arguments of `towpath key signing rotate`. */
+export interface RotateRequest {
+  readonly finish: boolean;
+  readonly overlapDays: number;
+  /** The file of the next key, if it is kept outside of the state folder. */
+  readonly next: string | undefined;
+  readonly trustFile: string | undefined;
+}
+
+/** The files of one rotation. */
+interface Rotation {
+  readonly oldFile: string;
+  readonly nextFile: string;
+  readonly trustFile: string;
+  /** The state folder, if it has both keys. Null: the next key is kept elsewhere. */
+  readonly folder: StateFolder | null;
+}
+
+/** @throws Failure if the key that signs is kept elsewhere, and the next one is not named. */
+async function rotationOf(invocation: Invocation, request: RotateRequest): Promise<Rotation> {
+  const { cwd, config } = invocation;
+  const folder = await invocation.folder();
+  const trustFile = request.trustFile === undefined ? folder.trustFile : resolve(cwd, request.trustFile);
+  const oldFile = config.signingKeyFile ?? folder.signingKeyFile;
+  if (request.next !== undefined)
+    return { oldFile, nextFile: resolve(cwd, request.next), trustFile, folder: null };
+  if (config.signingKeyFile === undefined)
+    return { oldFile, nextFile: folder.signingNextFile, trustFile, folder };
+  throw new Failure(
+    "TOWPATH_SIGNING_KEY_FILE names the key that signs, which is kept outside of the state folder.",
+    {
       exit: "usage",
       next: [
-        "create the next key where this one is kept, and add its public half to the trust file of your workers",
-        "then let TOWPATH_SIGNING_KEY_FILE name the next key and run `towpath deploy --renew`",
+        "name the file of the next key: `towpath key signing rotate --next FILE`",
+        "for a key service, the file has the public half and the command that signs; else the command creates a private key there",
       ],
-    });
-  const key = await readSigningKey(folder.signingKeyFile);
+    },
+  );
+}
+
+/** @throws Failure if there is none. */
+async function oldKey({ oldFile }: Rotation): Promise<SigningKey> {
+  const key = await readSigningKey(oldFile);
   if (key !== null) return key;
-  throw new Failure(`There is no signing key at ${folder.signingKeyFile}.`, {
+  throw new Failure(`There is no signing key at ${oldFile}.`, {
     exit: "configuration",
     code: "no-signing-key",
     next: ["create one with `towpath key signing create`"],
   });
 }
 
-async function beginRotation(invocation: Invocation, folder: StateFolder): Promise<void> {
-  const { output, clock } = invocation;
-  const key = await ownKey(invocation, folder);
-  const found = await readSigningKey(folder.signingNextFile);
-  const next = found ?? (await generateSigningKey());
-  if (found === null) await writeWhole(folder.signingNextFile, `${JSON.stringify(next, null, 2)}\n`, 0o600);
-  const keys = withKey(withKey(await trustedIn(folder.trustFile), key), next);
-  await writeTrusted(folder.trustFile, keys);
-  output.data({ key: publicHalf(key), next: publicHalf(next), trustFile: folder.trustFile });
-  output.line(`${output.style.green("✓")} the next signing key is ${output.style.bold(next.kid)}`);
-  printTrusted(output, { keys, nowMs: clock.nowMs(), inUse: key.kid });
-  output.next(
-    `give ${folder.trustFile} to your workers in place of the public key: \`"trustedKeys": [{"file": "signing.trust.json"}]\``,
-  );
-  output.next("then let the next key sign: `towpath key signing rotate --finish`");
+function checkOther(old: SigningKey, next: SigningKey): void {
+  if (old.kid !== next.kid) return;
+  throw new Failure(`The key ${next.kid} signs already.`, {
+    exit: "invalidInput",
+    code: "no-rotation",
+    next: [
+      "`--next` names the file of another key than TOWPATH_SIGNING_KEY_FILE: until the rotation is finished, the old key signs",
+    ],
+  });
 }
 
-async function finishRotation(invocation: Invocation, args: { folder: StateFolder; overlapDays: number }) {
+async function beginRotation(invocation: Invocation, rotation: Rotation): Promise<void> {
   const { output, clock } = invocation;
-  const { folder, overlapDays } = args;
-  const old = await ownKey(invocation, folder);
-  const next = await readSigningKey(folder.signingNextFile);
+  const { nextFile, trustFile, folder } = rotation;
+  const key = await oldKey(rotation);
+  const found = await readSigningKey(nextFile);
+  const next = found ?? (await generateSigningKey());
+  checkOther(key, next);
+  if (found === null) await writeWhole(nextFile, `${JSON.stringify(next, null, 2)}\n`, 0o600);
+  const keys = withKey(withKey(await trustedIn(trustFile), key), next);
+  await writeTrusted(trustFile, keys);
+  output.data({ key: publicHalf(key), next: publicHalf(next), trustFile });
+  output.line(`${output.style.green("✓")} the next signing key is ${output.style.bold(next.kid)}`);
+  if (folder === null) output.line(`  ${found === null ? "created" : "read from"} ${nextFile}`);
+  printTrusted(output, { keys, nowMs: clock.nowMs(), inUse: key.kid });
+  output.next(
+    `give ${trustFile} to your workers in place of the public key: \`"trustedKeys": [{"file": "signing.trust.json"}]\``,
+  );
+  const named = folder === null ? ` --next ${nextFile}` : "";
+  output.next(`then let the next key sign: \`towpath key signing rotate --finish${named}\``);
+}
+
+async function finishRotation(invocation: Invocation, args: { rotation: Rotation; overlapDays: number }) {
+  const { output, clock } = invocation;
+  const { rotation, overlapDays } = args;
+  const { folder, nextFile, trustFile } = rotation;
+  const old = await oldKey(rotation);
+  const next = await readSigningKey(nextFile);
   if (next === null)
     throw new Failure("No rotation has begun.", {
       exit: "invalidInput",
       code: "no-rotation",
       next: ["`towpath key signing rotate` creates the next key; give it to your workers first"],
     });
+  checkOther(old, next);
   const notAfter = new Date(clock.nowMs() + overlapDays * DAY_MS).toISOString();
-  const both = withKey(withKey(await trustedIn(folder.trustFile), old), next);
-  const keys = changed(both, { kid: old.kid, file: folder.trustFile, change: { notAfter } });
-  await writeTrusted(folder.trustFile, keys);
-  await writeWhole(folder.signingPublicFile, `${JSON.stringify(publicHalf(next), null, 2)}\n`);
-  // The last step: until here, a repeated command does all of it again.
-  await rename(folder.signingNextFile, folder.signingKeyFile);
-  output.data({ key: publicHalf(next), previous: publicHalf(old), notAfter, trustFile: folder.trustFile });
+  const both = withKey(withKey(await trustedIn(trustFile), old), next);
+  const keys = changed(both, { kid: old.kid, file: trustFile, change: { notAfter } });
+  await writeTrusted(trustFile, keys);
+  if (folder !== null) {
+    await writeWhole(folder.signingPublicFile, `${JSON.stringify(publicHalf(next), null, 2)}\n`);
+    // The last step: until here, a repeated command does all of it again.
+    await rename(folder.signingNextFile, folder.signingKeyFile);
+  }
+  output.data({ key: publicHalf(next), previous: publicHalf(old), notAfter, trustFile });
   output.line(
     `${output.style.green("✓")} ${output.style.bold(next.kid)} signs; the key before it counts until ${notAfter}`,
   );
   printTrusted(output, { keys, nowMs: clock.nowMs(), inUse: next.kid });
+  if (folder === null) output.next(`let TOWPATH_SIGNING_KEY_FILE name ${nextFile} wherever you deploy`);
   output.next("sign what is deployed again with the new key: `towpath deploy --renew`");
-  output.next(`give ${folder.trustFile} to your workers once more, so that the old key ends`);
+  output.next(`give ${trustFile} to your workers once more, so that the old key ends`);
 }
 
-/** `towpath key signing rotate [--finish]` */
-export async function rotateSigning(
-  invocation: Invocation,
-  options: { finish: boolean; overlapDays: number },
-): Promise<void> {
-  const folder = await invocation.folder();
-  if (options.finish) await finishRotation(invocation, { folder, overlapDays: options.overlapDays });
-  else await beginRotation(invocation, folder);
+/** `towpath key signing rotate [--finish] [--next FILE]` */
+export async function rotateSigning(invocation: Invocation, request: RotateRequest): Promise<void> {
+  const rotation = await rotationOf(invocation, request);
+  if (request.finish) await finishRotation(invocation, { rotation, overlapDays: request.overlapDays });
+  else await beginRotation(invocation, rotation);
 }
 
 /** `towpath key signing revoke KEY` */
