@@ -53,6 +53,20 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** The fetch option that follows no redirect: a control plane could lead requests, with their bodies, into a private network. */
+export const NO_REDIRECT = { redirect: "manual" } as const satisfies RequestInit;
+
+/** @throws UnexpectedAnswer for a redirect. A browser does not say where it leads. */
+export function refuseRedirect(url: string, { type, status, headers }: Response): void {
+  if (type !== "opaqueredirect" && (status < 300 || status > 399)) return;
+  const location = headers.get("location");
+  const to = location === null ? "" : ` to ${excerpt(location)}`;
+  throw new UnexpectedAnswer(url, {
+    status,
+    reason: `a redirect${to}, which is not followed. If the control plane has moved, use its new address`,
+  });
+}
+
 /**
  * Reads a route's answer.
  * @throws Problem if the server answers with one; `UnexpectedAnswer` if the answer does not match the contract.
@@ -62,6 +76,7 @@ export async function readAnswer(
   response: Response,
 ): Promise<unknown> {
   const { route, url } = at;
+  refuseRedirect(url, response);
   const text = await response.text();
   if (!response.ok) {
     const retryAfter = response.headers.get("retry-after");

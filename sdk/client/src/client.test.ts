@@ -59,6 +59,25 @@ describe("the typed client", () => {
     expect(failure).toMatchObject({ status: 409, detail: "because (too-cold)" });
   });
 
+  test.each([301, 302, 303, 307, 308])("follows no redirect: %d", async (status) => {
+    await using elsewhere = await serve((_, response) => json(response, 200, POOLS));
+    const location = `${elsewhere.url}/steal`;
+    await using server = await serve((_, response) => response.writeHead(status, { location }).end());
+    const client = createClient({ url: server.url, token: "twp_api_x" });
+    const create = client.createRun({
+      body: { id: uuidv7(1), deployment: "penguins", parameters: { a: 1 } },
+    });
+    const followed = async () => {
+      for await (const _ of client.streamChanges()) return;
+    };
+    for (const call of [client.listPools(), create, followed()])
+      expect(await caught(call)).toMatchObject({
+        name: "UnexpectedAnswer",
+        message: `${server.url} answered ${status}: a redirect to ${location}, which is not followed. If the control plane has moved, use its new address`,
+      });
+    expect(elsewhere.received).toEqual([]);
+  });
+
   test("quotes an answer that is not from a control plane", async () => {
     await using server = await serve((request, response) => {
       const status = request.path.includes("me") ? 200 : 404;

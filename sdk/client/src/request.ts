@@ -1,5 +1,5 @@
 import type { BodyInput, ParamsOf, QueryInput, Route } from "@towpath/contract";
-import { readAnswer } from "./answer.ts";
+import { NO_REDIRECT, readAnswer } from "./answer.ts";
 import { ConnectionFailure } from "./failure.ts";
 import type { LooseInput } from "./loose-input.ts";
 import { mayPass, pause, pauseMs, wasRefusedUnread } from "./repeat.ts";
@@ -74,7 +74,7 @@ async function tryOnce(
   const headers = await headersOf(target, "application/json, application/problem+json");
   const hasBody = route.body !== undefined;
   if (hasBody) headers["content-type"] = "application/json";
-  const init: RequestInit = { method: route.method, headers, signal };
+  const init: RequestInit = { ...NO_REDIRECT, method: route.method, headers, signal };
   if (hasBody) init.body = JSON.stringify(input.body ?? {});
   try {
     const response = await target.fetch(`${target.url}${pathOf(route, input)}`, init);

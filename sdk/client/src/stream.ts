@@ -1,5 +1,5 @@
 import { type AnswerOf, Problem, type ROUTES, type Route, type RouteName } from "@towpath/contract";
-import { failureOf } from "./answer.ts";
+import { failureOf, NO_REDIRECT, refuseRedirect } from "./answer.ts";
 import { ConnectionFailure, StreamInterrupted, UnexpectedAnswer } from "./failure.ts";
 import type { LooseInput } from "./loose-input.ts";
 import { mayPass, pause, pauseMs } from "./repeat.ts";
@@ -95,7 +95,9 @@ async function* connectOnce(
   try {
     const headers = await headersOf(target, "text/event-stream, application/problem+json");
     if (cursor.lastEventId !== null) headers["last-event-id"] = cursor.lastEventId;
-    const response = await target.fetch(`${target.url}${args.path}`, { headers, signal: silence.signal });
+    const init = { ...NO_REDIRECT, headers, signal: silence.signal };
+    const response = await target.fetch(`${target.url}${args.path}`, init);
+    refuseRedirect(target.url, response);
     const media = response.headers.get("content-type") ?? "";
     if (!response.ok) {
       const retryAfter = response.headers.get("retry-after");
