@@ -7,9 +7,10 @@ import { addEnvironment, hasPython } from "./interpreters.ts";
 
 /** A flow that does what code does that knows nothing of Towpath. */
 const FLOW = `
-import asyncio, ctypes, os, signal, subprocess, sys, threading, time
+import asyncio, ctypes, logging, os, signal, subprocess, sys, threading, time
 from pathlib import Path
 from towpath import flow, task
+from towpath._internal.problem import OutsideOfRun
 
 @task
 def end(how: str) -> None:
@@ -59,6 +60,26 @@ def threads() -> int:
     threading.Thread(target=lambda: time.sleep(600), daemon=True).start()
     return add(1, 2)
 
+@task
+def fork(how: str) -> int:
+    print("before the fork")
+    child = os.fork()
+    if child == 0:
+        print("the child prints")
+        logging.error("the child logs")
+        try:
+            add(5, 6)
+        except OutsideOfRun as error:
+            print(error)
+        if how == "sys.exit":
+            sys.exit(7)
+        return 0
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+def forks() -> list[int]:
+    # In the main thread, then in another one while the main thread waits for it.
+    return [fork("sys.exit"), fork("return"), fork.submit("sys.exit").result(), add(1, 2)]
+
 def loop() -> list[int]:
     async def both() -> list[int]:
         return list(await asyncio.gather(add.aio(1, 2), add.aio(3, 4)))
@@ -85,7 +106,7 @@ def rough(do: str, how: str = "") -> object:
         without_end()
         native_without_end()
         return print("after")
-    return {"threads": threads, "loop": loop, "handlers": lambda: handlers(how)}[do]()
+    return {"threads": threads, "forks": forks, "loop": loop, "handlers": lambda: handlers(how)}[do]()
 `;
 
 const CONFIG = `
@@ -152,6 +173,26 @@ describe.skipIf(!hasPython)("code that knows nothing of Towpath", { timeout: 120
 
   test("that calls os._exit in a forked child changes nothing", async () => {
     expect((await ended("end", "fork")).run).toMatchObject({ state: "completed" });
+  });
+
+  test("that forks children which return, exit, print, log and call tasks runs once, and completes", async () => {
+    const { run, lines, runId } = await ended("forks");
+    expect(run, lines.join("\n")).toMatchObject({ state: "completed", attempts: 1 });
+    expect(await resultOf(run)).toEqual([7, 1, 7, 3]);
+    const { items } = await stack.client.listTaskRuns({ params: { runId } });
+    expect(items.map(({ name, state }) => `${name} ${state}`)).toEqual([
+      "fork completed",
+      "fork completed",
+      "fork completed",
+      "add completed",
+    ]);
+    const times = (text: string) => lines.filter((line) => line.startsWith(text)).length;
+    expect(times("before the fork")).toBe(3);
+    expect(times("the child prints")).toBe(3);
+    expect(times('Task "add" was used outside of a running flow. This process was forked by the flow')).toBe(
+      3,
+    );
+    expect(times("A process that a flow had forked returned from the function that had forked it.")).toBe(1);
   });
 
   test("whose output is no UTF-8, or has no line end in 50 MB, completes", async () => {

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from .clock import instant
+from .engine.forks import refuse_if_forked
 from .engine.interrupt import in_engine_code
 from .engine.io import BLOCKING, LOOP, finish
 from .engine.loop import is_in_loop
@@ -87,6 +88,7 @@ class Flow(Generic[P, R]):
 
     def _part(self, scope: Scope, bound: inspect.BoundArguments) -> Any:
         """A call of this flow in another one. Its tasks have paths of their own below it."""
+        refuse_if_forked(scope.run.pid, f'Flow "{self.name}"')
         scope.cancel.raise_if_asked()
         if self.is_async and not scope.is_async:
             raise AsyncInSync(f'Flow "{self.name}"', scope.run.flow)

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from .forks import close_in_child
+
 _CHANNEL_FD = "NODE_CHANNEL_FD"
 """Where Node tells a child process the number of its end of the socket."""
 _READ_BYTES = 65536
@@ -22,6 +24,7 @@ class Channel:
         # A child process of the author must not keep the channel open.
         os.set_inheritable(fd, False)
         self._socket = socket.socket(fileno=fd)
+        close_in_child(self._socket)
         self._messages: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._sending = threading.Lock()
         self._is_closed = False

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .cancel import Cancel
+from .forks import in_own_process
 from .timers import TIMERS
 
 Result = TypeVar("Result")
@@ -114,7 +115,7 @@ def in_author_code(
         shields: whether requests to stop the calling code do not count.
     """
     if not _main.is_here():
-        return fn()
+        return in_own_process(fn)
     depth, height = _main.depth, len(_main.stack)
     listening = _Listening(cancel, shields)
     repeats: list[Callable[[], None]] = []
@@ -131,7 +132,7 @@ def in_author_code(
         try:
             _main.depth = 0
             _main.raise_if_asked()
-            return fn()
+            return in_own_process(fn)
         finally:
             _main.depth = depth
     finally:

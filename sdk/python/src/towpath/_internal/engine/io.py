@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from ..clock import Clock
 from ..problem import Cancelled
 from .cancel import Cancel
+from .forks import in_own_process, in_own_process_after
 from .host import Records
 from .interrupt import in_author_code, is_interruptible
 
@@ -105,7 +107,7 @@ def _in_thread_with_limit(fn: Callable[[], Any], cancel: Cancel, limit: Limit) -
 
     def work() -> None:
         try:
-            ended.append((fn(), None))
+            ended.append((in_own_process(fn), None))
         except BaseException as error:
             ended.append((None, error))
         wake()
@@ -211,7 +213,15 @@ def soon(loop: Any, then: Callable[[], object]) -> None:
 
 
 async def _awaited(fn: Callable[[], Awaitable[Any]]) -> Any:
-    return await fn()
+    work = fn()
+    pid = os.getpid()
+    try:
+        result = await work
+    except BaseException as error:
+        in_own_process_after(pid, error)
+        raise
+    in_own_process_after(pid, None)
+    return result
 
 
 def _result_of(work: Any, cancel: Cancel) -> Any:

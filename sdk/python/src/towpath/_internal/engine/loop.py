@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
+from .forks import enter_loop
+
 _END_S = 4.0
 """How long coroutines that were left running may take to end."""
 
@@ -27,9 +29,11 @@ def run_loop(main: Coroutine[Any, Any, Any]) -> Any:
 
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    left_loop = enter_loop(loop)
     try:
         return loop.run_until_complete(main)
     finally:
+        left_loop()
         left = asyncio.all_tasks(loop)
         for one in left:
             one.cancel()

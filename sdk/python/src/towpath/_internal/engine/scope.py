@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from ..problem import Cancelled, OutsideOfRun
 from ..task.identity import CallLedger
 from .cancel import Cancel
 from .failures import Failures
+from .forks import refuse_if_forked
 from .host import Host
 
 if TYPE_CHECKING:
@@ -146,6 +148,8 @@ class ActiveRun:
     open: OpenCalls
     untaken: set[Pump | AsyncPump] = field(default_factory=set)
     """The maps whose results nobody has taken yet."""
+    pid: int = field(default_factory=os.getpid)
+    """The process of the run. One that the author's code has forked is no part of it."""
     lineage: Lineage = field(default_factory=_no_lineage)
     """Which calls returned which values."""
     unlimited: UnlimitedTags = field(default_factory=_unlimited_tags)
@@ -200,7 +204,7 @@ def scope_for(what: str, next: str = "Use it inside a flow's function.") -> Scop
     """The scope of the calling code.
 
     Raises:
-        OutsideOfRun: outside of a run. A thread that the author started is outside.
+        OutsideOfRun: outside of a run. A thread that the author started is outside, and a process that was forked.
         Cancelled: after the run has ended.
     """
     scope = current.get()
@@ -208,6 +212,7 @@ def scope_for(what: str, next: str = "Use it inside a flow's function.") -> Scop
         if threading.current_thread() is not threading.main_thread():
             next = f"{next} In a thread of your own, call it through contextvars.copy_context().run(...)."
         raise OutsideOfRun(what, next)
+    refuse_if_forked(scope.run.pid, what)
     if scope.run.has_ended:
         raise Cancelled("the flow has ended")
     return scope

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..engine.forks import close_in_child
 from ..problem import CallRefused, GatewayRefused
 
 _PIECE_BYTES = 65536
@@ -60,6 +61,7 @@ class Connection:
             with open(address.token_file, encoding="ascii") as file:
                 self._token = file.read().strip()
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            close_in_child(self._socket)
         except OSError as cause:
             raise GatewayAway("The worker cannot be reached.") from cause
         try:

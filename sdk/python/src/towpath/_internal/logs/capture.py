@@ -46,6 +46,11 @@ class Lines(io.TextIOBase):
         """Bytes go to the process's own output."""
         return self._behind.buffer
 
+    def forget(self) -> None:
+        """In a forked child: another thread may have held the lock, and lines that have not ended are the parent's."""
+        self._lock = threading.Lock()
+        self._rest = {}
+
     def fileno(self) -> int:
         return int(self._behind.fileno())
 
@@ -121,9 +126,15 @@ def capture(records: Records) -> Callable[[], None]:
         sys.stdout, sys.stderr = out, err
         PROCESS.records = None
 
+    def in_child() -> None:
+        # A forked child cannot report for the run. The worker reads its output as that of any program.
+        for one in lines:
+            one.forget()
+        if PROCESS.records is records:
+            release()
+
     PROCESS.records, PROCESS.end_lines = records, end_lines
-    # A forked child cannot report for the run. The worker reads its output as that of any program.
-    os.register_at_fork(after_in_child=release)
+    os.register_at_fork(after_in_child=in_child)
     return release
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ class _Process:
 
 
 PROCESS = _Process()
+_STDOUT = 1
 
 
 def write(level: str, text: str) -> None:
@@ -31,7 +33,14 @@ def write(level: str, text: str) -> None:
     In a worker's process, lines of threads that the author started are in the run's log too.
     """
     scope = current.get()
-    if scope is not None and not scope.run.has_ended:
+    if scope is not None and scope.run.pid != os.getpid():
+        # A process that the flow has forked: the worker reads its output as that of any program. Another thread of the
+        # flow's process may have held the lock of `sys.stdout`.
+        try:
+            os.write(_STDOUT, f"{text}\n".encode("utf-8", "backslashreplace"))
+        except OSError:
+            pass
+    elif scope is not None and not scope.run.has_ended:
         _post(scope.run.host.records, scope.run.host.clock, level, text, scope.of_task())
     elif PROCESS.records is not None and scope is None:
         _post(PROCESS.records, SYSTEM_CLOCK, level, text, {})

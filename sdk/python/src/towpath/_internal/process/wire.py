@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..engine.describe_error import STACK, describe_error
+from ..engine.forks import close_in_child
 from ..problem import FromEarlier
 
 _HEAD_BYTES = 8
@@ -25,6 +26,7 @@ class Wire:
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        close_in_child(end)
         self._sending = threading.Lock()
 
     def send(self, *message: Any) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from typing import Any, Generic, TypeVar
 
 from ..engine.cancel import Cancel
+from ..engine.forks import refuse_if_forked
 from ..engine.interrupt import in_engine_code
 from ..engine.io import in_thread
 from ..engine.scope import OpenCalls, current
@@ -62,6 +64,7 @@ class Future(Generic[Result]):
         self._value: Any = None
         self._error: BaseException | None = None
         self._pool = pool
+        self._pid = os.getpid()
         pool.submit(self._run)
 
     def result(self) -> Result:
@@ -93,6 +96,7 @@ class Future(Generic[Result]):
         return result
 
     def _wait(self) -> None:
+        refuse_if_forked(self._pid, "The result of a submitted task")
         # A call that no thread has begun runs here: all threads may be waiting for calls like it.
         if not self._is_done and self._pool.take_back(self._run):
             self._run()

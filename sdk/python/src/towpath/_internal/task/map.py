@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ..engine.cancel import Cancel
+from ..engine.forks import refuse_if_forked
 from ..engine.interrupt import in_engine_code
 from ..engine.io import in_thread
 from ..engine.scope import ActiveRun, OpenCalls, current
@@ -71,6 +73,7 @@ class Pump:
 
     def __init__(self, source: Source, *, pool: Pool, open_: OpenCalls, cancel: Cancel, concurrency: int) -> None:
         self._source = source
+        self.pid = os.getpid()
         self.path = source.path
         self._items = iter(source.items)
         # Items and calls belong to the code that called map: its run, and its context variables.
@@ -97,6 +100,7 @@ class Pump:
 
     def take(self) -> Outcome | None:
         """The next outcome, or None after the last. @raises BaseException what the source of the items raised."""
+        refuse_if_forked(self.pid, "The results of a map")
         scope = current.get()
         cancel = self._cancel if scope is None else scope.cancel
         forget = cancel.listen(lambda _: self._wake())
@@ -279,8 +283,10 @@ class Map(Generic[Result]):
                 self._pump.release()
                 yield waiting.pop(index).result()
         finally:
-            self._pump.stop()
-            in_engine_code(self._drain)
+            # A process that was forked meanwhile has none of the calls.
+            if self._pump.pid == os.getpid():
+                self._pump.stop()
+                in_engine_code(self._drain)
 
     def __await__(self) -> Generator[Any, None, list[Result]]:
         return in_thread(self._results).__await__()
@@ -331,6 +337,7 @@ class Map(Generic[Result]):
             self._end()
 
     def _take(self, *, goes_on: bool) -> None:
+        refuse_if_forked(self._pump.pid, "The results of a map")
         if self._is_taken:
             raise InvalidDefinition(f'task "{self._name}": the results of one map were read twice; read them once.')
         self._is_taken = True

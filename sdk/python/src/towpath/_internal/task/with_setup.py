@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Generic, TypeVar, overload
@@ -102,6 +103,8 @@ class with_setup(Generic[Value]):
         return self._entered(scope, value)
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self._is_forked():
+            return
         self._leave()
         try:
             await self._torn_down_in_loop()
@@ -132,7 +135,13 @@ class with_setup(Generic[Value]):
         if self._scope is not None and self._undo in self._scope.run.when_suspended:
             self._scope.run.when_suspended.remove(self._undo)
 
+    def _is_forked(self) -> bool:
+        """Whether the body has forked this process. What was set up belongs to the other one."""
+        return self._scope is not None and self._scope.run.pid != os.getpid()
+
     def _left(self, error: BaseException | None) -> None:
+        if self._is_forked():
+            return
         self._leave()
         try:
             self._torn_down()
