@@ -1,9 +1,17 @@
-import { join } from "node:path";
+import { spawnSync } from "node:child_process";
+import { delimiter, dirname, join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { SlowFirst } from "./test/harness/slow-first.ts";
 
 // The tests start hundreds of processes from sources. They share compiled code through this cache.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/towpath-tests/compiled");
+
+// The `python3` of a version manager is a script that looks for the real one at each start, which takes longer than Python's own start.
+const python = spawnSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" });
+const pythonFolder = dirname(python.stdout?.trim() || "/none");
+const folders = (process.env.PATH ?? "").split(delimiter);
+if (python.status === 0 && !folders.includes(pythonFolder))
+  process.env.PATH = [pythonFolder, ...folders].join(delimiter);
 
 const components = ["test/components/**/*.test.ts"];
 const include = ["{sdk,services,worker,test,infra}/**/*.test.{ts,tsx,mjs}"];
@@ -38,10 +46,10 @@ export default defineConfig({
     maxWorkers: 3,
     sequence: { sequencer: SlowFirst },
     // Limits end what hangs. They are long, because a busy machine may be many times slower.
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     teardownTimeout: 60_000,
-    expect: { poll: { timeout: 60_000 } },
+    expect: { poll: { timeout: 120_000 } },
     // Files share a process, and so the modules that most of them import: loading those anew took a third of the time.
     isolate: false,
     projects: [

@@ -34,7 +34,7 @@ beforeEach(async () => {
 inEachLanguage((language) => {
   beforeAll(() => deployJobs(stack, cluster, language));
 
-  const WITHIN = { timeout: 60_000 };
+  const WITHIN = { timeout: 120_000 };
   const submitted = () => cluster.jobs.slice(submittedBefore);
   const start = (deployment: string, die = "") =>
     stack.run(`${deployment}@${language}`, { cluster: cluster.url, folder, die });

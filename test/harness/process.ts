@@ -67,7 +67,7 @@ export function startProcess(options: {
     output: output.text,
     exited,
     kill,
-    waitFor(pattern, withinMs = 60_000) {
+    waitFor(pattern, withinMs = 120_000) {
       return new Promise((resolve, reject) => {
         const finish = (settle: () => void) => {
           clearTimeout(timer);

@@ -353,7 +353,7 @@ class Ends(unittest.TestCase):
                 cwd=Path(__file__).resolve().parents[1],
                 env={**os.environ, "PYTHONPATH": _SOURCES},
             )
-            begun.wait(60)
+            begun.wait(300)
             parent.kill()
             parent.wait()
 
@@ -371,7 +371,7 @@ class Scripts(unittest.TestCase):
                 env={**os.environ, "PYTHONPATH": _SOURCES},
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=300,
             )
 
     _HEAD = (
@@ -406,7 +406,7 @@ class Scripts(unittest.TestCase):
             env={**os.environ, "PYTHONPATH": _SOURCES},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         self.assertIn("in a notebook or an interactive session", done.stderr)
 

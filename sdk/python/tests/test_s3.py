@@ -120,7 +120,7 @@ class _Server:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 path, _, query = self.path.partition("?")
                 outer.requests.append(f"{self.command} {query.partition('=')[0]}".strip())
-                outer.hold.wait(60)
+                outer.hold.wait(300)
                 status, data = outer.answer(self.command, path, query, body, self.headers.get("range"))
                 if status == 0:
                     self.close_connection = True

@@ -177,7 +177,7 @@ if __name__ == "__main__":
         self.assertEqual((ended.code, ended.out.count("cleaned")), (0, 2), ended.err)
 
     @script("""
-@task(timeout=60)
+@task(timeout=600)
 def one():
     return children()
 
@@ -239,7 +239,7 @@ def body():
         self.assert_killed(ended, "stuck", "holds")
 
     @script("""
-@task(timeout=60)
+@task(timeout=600)
 def one():
     [guard] = children()
     mine = {os.readlink(f"/proc/self/fd/{fd}") for fd in (3, listening.fileno())}
@@ -264,11 +264,11 @@ listening.listen()
         self.assertIn("shared set() / True", ended.out, ended.err)
 
     @script("""
-@task(runs_in="process", timeout=60)
+@task(runs_in="process", timeout=600)
 def away(x):
     return x + 1
 
-@task(timeout=60)
+@task(timeout=600)
 def runs():
     forked = os.fork()
     if forked == 0:

@@ -1,8 +1,13 @@
 import { textInZone } from "@towpath/contract";
 import { formatAge } from "./duration.ts";
 
-/** The time zone of this machine, for people. */
-const LOCAL_ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+let known: string | undefined;
+
+/** The time zone of this machine, for people. Most commands do not need it, and finding it takes 7 ms. */
+function localZone(): string {
+  known ??= new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return known;
+}
 
 /** How long an instant counts as near, so that its distance from now says more, milliseconds. */
 const NEAR_MS = 24 * 60 * 60 * 1000;
@@ -17,7 +22,7 @@ export function timeUntil(at: string, nowMs: number): string {
  * An instant as people read it. Within a day before now: `3 min ago`. Else the local time with its offset from UTC, and within a
  * day after now its distance too: `2026-11-23T15:00:00+01:00 (in 4 h)`.
  */
-export function instantText(at: string, nowMs: number, zone: string = LOCAL_ZONE): string {
+export function instantText(at: string, nowMs: number, zone: string = localZone()): string {
   const ms = Date.parse(at) - nowMs;
   if (ms <= 0 && ms > -NEAR_MS) return formatAge(at, nowMs);
   const local = textInZone(at, zone);
@@ -25,7 +30,7 @@ export function instantText(at: string, nowMs: number, zone: string = LOCAL_ZONE
 }
 
 /** Writes the instants in a sentence of the control plane as local time. It names them in UTC. */
-export function localTimes(text: string, zone: string = LOCAL_ZONE): string {
+export function localTimes(text: string, zone: string = localZone()): string {
   return text.replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (at) => textInZone(at, zone));
 }
 
