@@ -1,6 +1,7 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { listProcesses, type ProcessIdentity, type ProcessRow, readProcess } from "@towpath/contract/process";
 import { sleep as realSleep, type Sleep } from "./clock.ts";
+import { firstEnvironment } from "./first-environment.ts";
 
 /** Rounds of searching and killing. A process that forks faster is reported. */
 const ROUNDS_MAX = 20;
@@ -23,7 +24,7 @@ export async function findMarked(prefix: string): Promise<MarkedProcess[]> {
   const found: MarkedProcess[] = [];
   for (const row of await listProcesses()) {
     if (row.zombie) continue;
-    const mark = await readMark(row.pid, prefix);
+    const mark = (await firstEnvironment(row.pid)).find((entry) => entry.startsWith(prefix));
     if (mark !== undefined) found.push({ pid: row.pid, start: row.start, mark, name: row.name });
   }
   return found;
@@ -67,14 +68,5 @@ async function kill(one: ProcessIdentity, onKill?: (row: ProcessRow) => void): P
     onKill?.(row);
   } catch {
     // It has just ended, or belongs to another user. The next round tells.
-  }
-}
-
-async function readMark(pid: number, prefix: string): Promise<string | undefined> {
-  try {
-    const environment = await readFile(`/proc/${pid}/environ`, "utf8");
-    return environment.split("\0").find((entry) => entry.startsWith(prefix));
-  } catch {
-    return undefined;
   }
 }

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import {
   isAlive,
   listProcesses,
@@ -7,6 +6,7 @@ import {
   readProcess,
 } from "@towpath/contract/process";
 import { sleep as realSleep, type Sleep } from "./clock.ts";
+import { firstEnvironment } from "./first-environment.ts";
 
 /**
  * The result of a signal to a group: `signalled`: at least one process got it; `gone`: nothing of the group was
@@ -58,7 +58,7 @@ async function killOrphans(
   if (orphanMarker === undefined && !leaderJustEnded) return "gone";
   let outcome: KillOutcome = "gone";
   for (const member of await groupMembers(leader.pid)) {
-    if (!leaderJustEnded && !(await hasEnvironmentEntry(member.pid, orphanMarker))) continue;
+    if (!leaderJustEnded && !(await hasEntry(member.pid, orphanMarker))) continue;
     const row = await readProcess(member.pid);
     if (row?.start !== member.start || send(member.pid, signal) !== "signalled") continue;
     outcome = "signalled";
@@ -75,14 +75,8 @@ export async function groupMembers(groupId: number): Promise<ProcessIdentity[]> 
     .map(({ pid, start }) => ({ pid, start }));
 }
 
-async function hasEnvironmentEntry(pid: number, entry: string | undefined): Promise<boolean> {
-  if (entry === undefined) return false;
-  try {
-    const environment = await readFile(`/proc/${pid}/environ`, "utf8");
-    return environment.split("\0").includes(entry);
-  } catch {
-    return false;
-  }
+async function hasEntry(pid: number, entry: string | undefined): Promise<boolean> {
+  return entry !== undefined && (await firstEnvironment(pid)).includes(entry);
 }
 
 function send(target: number, signal: NodeJS.Signals): KillOutcome {

@@ -98,10 +98,14 @@ async function allocate(path: string, sizeBytes: number): Promise<boolean> {
   }
 }
 
-// Random bytes: file systems that compress or detect holes would give zeros no space.
+/**
+ * Random bytes: file systems that compress or detect holes would give zeros no space. They compress at most CHUNK_BYTES at once, so
+ * each chunk can have the same bytes.
+ */
 async function fill(handle: FileHandle, sizeBytes: number): Promise<void> {
+  const bytes = await fillRandom(Buffer.alloc(CHUNK_BYTES));
   for (let at = 0; at < sizeBytes; at += CHUNK_BYTES) {
-    await writeFully(handle, await fillRandom(Buffer.alloc(Math.min(CHUNK_BYTES, sizeBytes - at))), at);
+    await writeFully(handle, bytes.subarray(0, sizeBytes - at), at);
   }
   await handle.sync();
 }

@@ -1,5 +1,6 @@
-import { readdir, readFile } from "node:fs/promises";
-import { type ProcessRow, readProcess } from "@towpath/contract/process";
+import { readdir } from "node:fs/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { PROCESSES_PER_TURN, type ProcessRow, readProcess, readProcFile } from "@towpath/contract/process";
 import { sleep } from "../host/index.ts";
 
 /** Rounds of searching and killing. */
@@ -12,9 +13,10 @@ const BETWEEN_ROUNDS_MS = 10;
  */
 export async function processesOf(isOf: (uid: number) => boolean): Promise<number[]> {
   const found: number[] = [];
-  for (const name of await readdir("/proc")) {
+  for (const [index, name] of (await readdir("/proc")).entries()) {
+    if (index % PROCESSES_PER_TURN === PROCESSES_PER_TURN - 1) await nextTurn();
     if (!/^\d+$/.test(name)) continue;
-    const status = await readFile(`/proc/${name}/status`, "latin1").catch(() => "");
+    const status = readProcFile(`/proc/${name}/status`) ?? "";
     if (/^State:\s+[ZX]/m.test(status)) continue;
     const [, ids = ""] = /^Uid:\s+(.+)$/m.exec(status) ?? [];
     if (ids !== "" && ids.split(/\s+/).some((id) => isOf(Number(id)))) found.push(Number(name));

@@ -3,8 +3,9 @@
  * modules, so that this is a door of its own (`@towpath/contract/process`): everything else here runs in a browser as well.
  */
 import { execFile } from "node:child_process";
-import { fstatSync, readFileSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { z } from "zod";
 
@@ -110,29 +111,51 @@ function isDeadState(state: string): boolean {
 export async function readProcess(pid: number): Promise<ProcessRow | undefined> {
   if (!Number.isSafeInteger(pid) || pid < 1) return undefined;
   if (process.platform !== "linux") return (await runPs(["-p", String(pid)]))[0];
-  return await readProcStat(pid, readBootId());
+  return readProcStat(pid, readBootId());
 }
+
+const procBytes = Buffer.alloc(4096);
+
+/**
+ * The first 4 KiB of a file that the kernel makes from its own memory, such as `/proc/PID/stat` or `status`. Synchronous, because
+ * that takes microseconds: `readFile` takes five turns of the thread pool and 64 KiB of garbage for each process of the machine.
+ * Files that the kernel reads from the process's memory (`environ`, `cmdline`) may block: read them asynchronously.
+ * @returns undefined if it cannot be read: the process is gone
+ */
+export function readProcFile(path: string): string | undefined {
+  try {
+    const file = openSync(path, "r");
+    try {
+      return procBytes.toString("latin1", 0, readSync(file, procBytes, 0, procBytes.length, 0));
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    // ENOENT before the open, ESRCH between open and read.
+    return undefined;
+  }
+}
+
+/** The processes that are read before other work of this process gets a turn. */
+export const PROCESSES_PER_TURN = 200;
 
 /** Lists every process visible from here; those that end meanwhile may be missing. */
 export async function listProcesses(): Promise<ProcessRow[]> {
   if (process.platform !== "linux") return await runPs(["-A"]);
   const bootId = readBootId();
   const rows: ProcessRow[] = [];
-  for (const name of await readdir("/proc")) {
+  for (const [index, name] of (await readdir("/proc")).entries()) {
+    if (index % PROCESSES_PER_TURN === PROCESSES_PER_TURN - 1) await nextTurn();
     if (!/^\d+$/.test(name)) continue;
-    const row = await readProcStat(Number(name), bootId);
+    const row = readProcStat(Number(name), bootId);
     if (row) rows.push(row);
   }
   return rows;
 }
 
-async function readProcStat(pid: number, bootId: string): Promise<ProcessRow | undefined> {
-  try {
-    return parseProcStat(await readFile(`/proc/${pid}/stat`, "latin1"), bootId);
-  } catch {
-    // ENOENT before the open, ESRCH between open and read: either way the process is gone.
-    return undefined;
-  }
+function readProcStat(pid: number, bootId: string): ProcessRow | undefined {
+  const text = readProcFile(`/proc/${pid}/stat`);
+  return text === undefined ? undefined : parseProcStat(text, bootId);
 }
 
 async function runPs(selection: readonly string[]): Promise<ProcessRow[]> {
