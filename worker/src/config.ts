@@ -236,6 +236,10 @@ async function resolveSettings(
     ...(firstKey !== undefined && { workspaceKeys: [firstKey, ...olderKeys] as const }),
     key: secretSource(settings.key, ground),
     stateDir: resolve(args.folder, settings.stateDir),
+    flowFolders: {
+      read: settings.flowFolders.read.map((path) => resolve(args.folder, path)),
+      write: settings.flowFolders.write.map((path) => resolve(args.folder, path)),
+    },
     store,
     stores,
     trustedKeys,

@@ -135,6 +135,14 @@ export const RunAsShape = z.union(
   { error: 'write "auto", "users", "worker", or {"uids": "FIRST-LAST"}' },
 );
 
+/** Whether attempts have namespaces of their own. */
+export const NamespacesShape = z.union(
+  [z.enum(["auto", "required"]), z.literal(false), z.strictObject({ bwrap: z.string().startsWith("/") })],
+  { error: 'write "auto", "required", false, or {"bwrap": "/PATH/OF/bwrap"}' },
+);
+/** The most folders that runs may have besides. */
+const FOLDERS_MAX = 64;
+
 const NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /**
@@ -273,6 +281,18 @@ export const Settings = z.strictObject({
   runAs: RunAsShape.default("auto").describe(
     `The user that each run has on this machine. \`"users"\`: a user of its own for each attempt, from \`{"uids": "FIRST-LAST"}\` or else ${DEFAULT_UIDS}; the worker must be root, and starts only if that works. \`"worker"\`: the worker's user, so all runs of this worker can read what the worker can. \`"auto"\`: users if the worker is root and the machine allows it, else the worker's user with a warning.`,
   ),
+  namespaces: NamespacesShape.optional().describe(
+    'What each run sees of this machine, where Linux and the program `bwrap` (bubblewrap) allow namespaces: only its own processes and files, the programs, and the stores. `"auto"`: if that is possible. `"required"` or `{"bwrap": PATH}`: the worker starts only if it is. `false`: never. Unset: `"auto"`, or `false` if `runAs` is `"worker"`.',
+  ),
+  flowFolders: z
+    .strictObject({
+      read: z.array(z.string().min(1)).max(FOLDERS_MAX).default([]),
+      write: z.array(z.string().min(1)).max(FOLDERS_MAX).default([]),
+    })
+    .prefault({})
+    .describe(
+      "Folders of this machine that runs in namespaces may read or write. Without it they read what every program may, outside of home folders, `/tmp` and `/run`, and write only to stores and to their own folders.",
+    ),
   npm: NpmShape.optional().describe(
     'Where the packages come from that flows do not bundle: `{"registry": URL}`, with `username` and `password`, or `token`, if it needs a login. With `cache`, a cache folder of npm that was filled from this registry, the worker contacts nothing; without it, only the registry. Unset: such flows are refused. Their disk space counts as `python.environmentBytes`.',
   ),

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { amountsText, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
 import { CheckPool } from "@towpath/contract/bounded";
 import type { Logger } from "pino";
@@ -341,12 +341,14 @@ async function stockOfMachine(config: WorkerConfig, deps: WorkerDeps) {
   return stock;
 }
 
-async function makeFolders(paths: StatePaths, { users }: Walls): Promise<void> {
+async function makeFolders(paths: StatePaths, { kind }: Walls): Promise<void> {
   // The runners of an earlier process of this worker have ended with it.
   for (const dir of [paths.runners, paths.preallocation])
-    await (users === null ? removeIfAny(dir) : removeUnfollowed(dir));
+    await (kind === "none" ? removeIfAny(dir) : removeUnfollowed(dir));
   for (const dir of [paths.attempts, paths.journals, paths.runners, paths.preallocation, paths.compileCache])
     await mkdir(dir, { recursive: true, mode: 0o700 });
+  // The users of attempts reach their rooms below it.
+  if (kind === "both") await chmod(paths.runners, 0o711);
 }
 
 function introduction(config: WorkerConfig, args: { identity: WorkerIdentity; stock: Stock; walls: Walls }) {
@@ -357,7 +359,8 @@ function introduction(config: WorkerConfig, args: { identity: WorkerIdentity; st
     poolType: "process" as const,
     capacity: config.capacity,
     amounts: args.stock.amounts,
-    wall: args.walls.kind,
+    wall: args.walls.users === null ? ("none" as const) : ("users" as const),
+    namespaces: args.walls.namespaces !== null,
     registries: Object.keys(config.registries).sort(),
     version: VERSION,
     protocols: [...WORKER_PROTOCOLS],

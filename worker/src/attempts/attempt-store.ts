@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readdir, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import {
   Assignment,
   FailedBy,
@@ -23,23 +23,24 @@ import {
   StateError,
   writeFileAtomic,
 } from "../state/atomic-file.ts";
-import { type AttemptUser, removeUnfollowed } from "../walls/index.ts";
+import { type AttemptUser, ROOM_NAME, removeUnfollowed, type Walls } from "../walls/index.ts";
 import {
   CLAIM_FILES,
   type ClaimPaths,
   claimName,
   claimPaths,
   removeSocketFolder,
+  restoreSocketFolder,
   type StatePaths,
+  shortFolder,
   socketPath,
 } from "./paths.ts";
 import { PHASES } from "./phases.ts";
-import { type Preallocation, placeFolder } from "./preallocation.ts";
+import { type Preallocation, placeFolder, placeRoom } from "./preallocation.ts";
 import { isOwnFile, letEnter, letEnterSocketFolder, letRead } from "./user-folder.ts";
 
 const STOP_NAMES = Object.keys(STOPS) as [StopReason, ...StopReason[]];
 const OWNER_ONLY = { mode: 0o600 } as const;
-const OWNER_ONLY_DIR = { mode: 0o700 } as const;
 
 /** What a worker must know of an attempt to go on with it after a restart. */
 export const StoredAttempt = z.object({
@@ -56,9 +57,16 @@ export const StoredAttempt = z.object({
   sealedOnly: z.boolean().default(false).describe("Whether plain answers are refused."),
   socket: z.string(),
   process: z
-    .object({ pid: z.int(), start: z.string(), mark: z.string() })
+    .object({
+      pid: z.int(),
+      start: z.string(),
+      mark: z.string(),
+      monitor: z.object({ pid: z.int(), start: z.string() }).nullable().default(null),
+    })
     .nullable()
-    .describe("The runner: pid, kernel start time, and the variable that marks its child processes."),
+    .describe(
+      "The runner: pid, kernel start time, and the variable that marks its child processes. In namespaces: their first process, and the one that ends with the runner.",
+    ),
   user: z
     .object({ uid: z.int().positive() })
     .nullable()
@@ -108,10 +116,16 @@ const CommandExitFile = z.object({
  * in which phase. `Spool` keeps its journal.
  */
 export interface AttemptStore {
-  /** The files that the process of the claim reads and writes. Its task names them. */
+  /** The files that the process of the claim reads and writes, as the worker sees them. */
   readonly files: ClaimPaths;
-  /** Makes the claim's folder. Once it resolves, a restart goes on from there. */
-  create(attempt: Omit<StoredAttempt, "socket">): Promise<{ stored: StoredAttempt; token: string }>;
+  /**
+   * Makes the claim's folder. Once it resolves, a restart goes on from there.
+   * @param room What its process shares with the worker. Null: the claim's folder.
+   */
+  create(
+    attempt: Omit<StoredAttempt, "socket">,
+    room: string | null,
+  ): Promise<{ stored: StoredAttempt; token: string }>;
   /** Replaces what is stored. Calls are carried out in order, so the last state stays. */
   save(attempt: StoredAttempt): Promise<void>;
   /** Adds what only a launch needs: the parameters, and the output files of the runner in `runnerDir`. */
@@ -140,11 +154,12 @@ export interface AttemptStore {
 interface StoreDeps {
   readonly paths: StatePaths;
   readonly preallocation: Preallocation;
+  readonly walls: Pick<Walls, "namespaces">;
 }
 
 /** The store of one claim, in a folder of the state directory that only its owner may read. */
 export function openStore(deps: StoreDeps, fence: Pick<Fence, "attemptId" | "epoch">): AttemptStore {
-  const files = claimPaths(deps.paths, fence);
+  let files = claimPaths(deps.paths, fence, { hasRoom: hasRoom(deps, fence) });
   let saving: Promise<void> = Promise.resolve();
   const inTurn = async (write: () => Promise<void>) => {
     const turn = saving.then(write);
@@ -156,19 +171,26 @@ export function openStore(deps: StoreDeps, fence: Pick<Fence, "attemptId" | "epo
     await Promise.all(streams.map((stream) => rename(join(runnerDir, stream), files[stream])));
   };
   const giveFolder = async (dir: string, args: { user: { uid: number }; socket: string }) => {
-    await letEnter(dir, args.user);
     const { socket, user } = args;
-    if (dirname(socket) !== files.dir) await letEnterSocketFolder(dirname(socket), user);
+    // The process has its room mounted. A second one enters the folder to have it mounted too.
+    if (files.room !== null) return await letEnterSocketFolder(dir, user);
+    await letEnter(dir, user);
+    const short = shortFolder(socket);
+    if (short !== null) await letEnterSocketFolder(short, user);
   };
   const giveTo: AttemptStore["giveTo"] = (user, socket) => giveFolder(files.dir, { user, socket });
   return {
-    files,
+    get files() {
+      return files;
+    },
     takeOutput,
     giveTo,
-    async create(attempt) {
-      const [folder, socket] = await Promise.all([deps.preallocation.folder(), socketPath(files.dir)]);
+    async create(attempt, room) {
+      files = claimPaths(deps.paths, fence, { hasRoom: room !== null });
+      const [folder, socket] = await Promise.all([deps.preallocation.folder(), socketPath(files)]);
       const stored = { ...attempt, socket };
       try {
+        if (room !== null) await placeRoom(room, { folder: folder.dir, user: attempt.user });
         if (attempt.user !== null) await giveFolder(folder.dir, { user: attempt.user, socket });
         await inTurn(() => placeFolder(folder, { to: files.dir, text: JSON.stringify(stored) }));
       } catch (error) {
@@ -186,8 +208,8 @@ export function openStore(deps: StoreDeps, fence: Pick<Fence, "attemptId" | "epo
     async reopen({ socket, user }) {
       const token = await readFileIfAny(files.tokenFile);
       if (!token) throw new StateError("The attempt's token is missing.");
-      await mkdir(dirname(socket), { recursive: true, ...OWNER_ONLY_DIR });
-      if (user !== null && dirname(socket) !== files.dir) await letEnterSocketFolder(dirname(socket), user);
+      const short = await restoreSocketFolder(socket, files);
+      if (user !== null && short !== null && files.room === null) await letEnterSocketFolder(short, user);
       return { token };
     },
     isTaken: () => existsSync(files.takenFile),
@@ -203,9 +225,16 @@ export function openStore(deps: StoreDeps, fence: Pick<Fence, "attemptId" | "epo
     async remove(stored) {
       await saving;
       if (stored) await removeSocketFolder(stored.socket);
-      await (stored?.user ? removeUnfollowed(files.dir) : removeIfAny(files.dir));
+      const isForeign = stored?.user || files.room !== null;
+      await (isForeign ? removeUnfollowed(files.dir) : removeIfAny(files.dir));
     },
   };
+}
+
+/** Whether the process of a claim has a room. An earlier process of this worker may have had other walls. */
+function hasRoom({ paths, walls }: StoreDeps, fence: Pick<Fence, "attemptId" | "epoch">): boolean {
+  const dir = join(paths.attempts, claimName(fence));
+  return existsSync(dir) ? existsSync(join(dir, ROOM_NAME)) : walls.namespaces !== null;
 }
 
 /** A file that a process of the attempt wrote. Null: it is missing, or it is no file of that process's user. */

@@ -28,6 +28,7 @@ export type StartAnswer =
 
 /** A process that runs an attempt. */
 export interface HeldProcess {
+  /** The leader of its group: the runner, or the first process of its namespaces. */
   readonly identity: ProcessIdentity;
   readonly mark: string;
   readonly exited: Promise<ExitStatus>;
@@ -122,12 +123,14 @@ export class ClaimedAttempt implements Reporting {
   /**
    * Makes the claim's folder. Once it resolves, a restart goes on from `confirming`. @returns what is stored,
    * and the gateway's token
+   * @param room What its process shares with the worker. Null: the claim's folder.
    */
   async confirm(
     first: Omit<StoredAttempt, "socket" | "phase" | "stop">,
+    room: string | null,
   ): Promise<{ stored: StoredAttempt; token: string }> {
     this.#phase = movePhase(this.#phase, "confirm");
-    const made = await this.store.create({ ...first, phase: this.#phase, stop: this.stop });
+    const made = await this.store.create({ ...first, phase: this.#phase, stop: this.stop }, room);
     this.stored = made.stored;
     return made;
   }

@@ -8,7 +8,7 @@ import { type Ending, lineLevel } from "../launch/index.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import type { Running } from "./flow-host.ts";
 import { launchCleanUp, openAttemptGateway } from "./launch-attempt.ts";
-import { programOf } from "./prepare.ts";
+import { programOf, treesOf } from "./prepare.ts";
 import type { OutputStream } from "./spool.ts";
 import { untilCleanUpIsOver } from "./stop.ts";
 
@@ -75,7 +75,9 @@ function outcomeOf({ outcome, cause }: Pick<Ending, "outcome" | "cause">): FlowE
 
 async function runCleanUp(deps: AttemptDeps, before: Running, ending: FlowEnding): Promise<void> {
   const { claimed, stored, prepared } = before;
-  const { runner } = await deps.runners.take(await programOf(prepared), claimed.user);
+  const { room } = claimed.store.files;
+  const needs = { user: claimed.user, room, trees: await treesOf(prepared) };
+  const { runner } = await deps.runners.take(await programOf(prepared), needs);
   let gateway: Gateway | null = null;
   try {
     const { token } = await claimed.store.reopen(stored);

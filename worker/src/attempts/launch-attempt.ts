@@ -15,7 +15,8 @@ import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { contextOf, flowHost, type Running } from "./flow-host.ts";
 import { AttemptOutput } from "./output.ts";
-import { type Prepared, programOf, userOf } from "./prepare.ts";
+import { pathsInside } from "./paths.ts";
+import { type Prepared, processOf, programOf, treesOf, userOf } from "./prepare.ts";
 import { heldProcess } from "./stop.ts";
 import { openStoredValues } from "./store-access.ts";
 import { letRead } from "./user-folder.ts";
@@ -122,7 +123,10 @@ export async function launch(deps: AttemptDeps, running: Running, taken: TakenRu
 
 async function giveToAnother(deps: AttemptDeps, running: Running): Promise<void> {
   const { claimed } = running;
-  const { runner } = await deps.runners.take(await programOf(running.prepared));
+  const { room } = claimed.store.files;
+  // A room belongs to the claim, with the gateway's socket, so the new runner has the user of the one before.
+  const needs = room === null ? {} : { room, user: claimed.user, trees: await treesOf(running.prepared) };
+  const { runner } = await deps.runners.take(await programOf(running.prepared), needs);
   try {
     claimed.process = null;
     await Promise.all([claimed.store.takeOutput(runner.dir), changeUser(deps, claimed, runner)]);
@@ -135,11 +139,11 @@ async function giveToAnother(deps: AttemptDeps, running: Running): Promise<void>
 
 /** The runner's user gets the folder of the attempt. The user before is given back. */
 async function changeUser(deps: AttemptDeps, claimed: ClaimedAttempt, runner: RunnerProcess): Promise<void> {
-  const before = claimed.user;
+  const before = claimed.user === runner.user ? null : claimed.user;
   claimed.user = runner.keepUser();
-  await claimed.update({ process: { ...runner.identity, mark: runner.mark }, user: userOf(runner) });
+  await claimed.update({ process: processOf(runner), user: userOf(runner) });
   const { stored, user } = claimed;
-  if (stored === null || user === null) return;
+  if (stored === null || user === null || runner.room !== null) return;
   if (before !== null) await deps.walls.users?.end(before);
   await Promise.all([claimed.store.giveTo(user, stored.socket), openStoredValues(deps, stored, user)]);
   await letRead(claimed.store.files.parametersFile, user);
@@ -162,12 +166,16 @@ async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess):
   failpoint("launch");
   claimed.process = heldProcess(deps, claimed, runner);
   const { prepared } = running;
+  const isInside = runner.room !== null;
   const [{ dir }, interpreter, packages] = await Promise.all([
     prepared.code(),
     prepared.interpreter(),
     prepared.packages(),
   ]);
-  await Promise.all([runner.assign(runnerTask(running, { codeDir: dir, interpreter, packages })), moved]);
+  await Promise.all([
+    runner.assign(runnerTask(running, { codeDir: dir, interpreter, packages, isInside })),
+    moved,
+  ]);
   await removeIfAny(runner.dir);
 }
 
@@ -181,29 +189,36 @@ export async function launchCleanUp(
   { runner, ending }: Pick<TakenRunner, "runner"> & { readonly ending: FlowEnding },
 ): Promise<void> {
   const { claimed } = running;
-  await claimed.update({ process: { ...runner.identity, mark: runner.mark } });
+  await claimed.update({ process: processOf(runner) });
   claimed.process = heldProcess(deps, claimed, runner);
   const { dir: codeDir } = await running.prepared.code();
   const packages = await running.prepared.packages();
-  const task = runnerTask(running, { codeDir, interpreter: null, packages });
+  const isInside = runner.room !== null;
+  const task = runnerTask(running, { codeDir, interpreter: null, packages, isInside });
   if (task.kind !== "flow") throw new LaunchError("Only a flow has hooks.");
   await runner.assign({ ...task, ending });
 }
 
-/** @param args.interpreter The Python of a command; a flow's runner is a process of it. */
+/**
+ * @param args.interpreter The Python of a command; a flow's runner is a process of it.
+ * @param args.isInside Whether the runner is in namespaces.
+ */
 function runnerTask(
   running: Running,
-  args: { codeDir: string; interpreter: Interpreter | null; packages: string | null },
+  args: { codeDir: string; interpreter: Interpreter | null; packages: string | null; isInside: boolean },
 ): RunnerTask {
   const { claimed, stored, prepared } = running;
   const { codeDir, interpreter, packages } = args;
-  const { files } = claimed.store;
+  // As the process sees them.
+  const { socket, ...files } = args.isInside
+    ? pathsInside(stored.socket)
+    : { ...claimed.store.files, socket: stored.socket };
   const env = attemptEnvironment({
     spec: stored.spec,
     secrets: prepared.secrets,
     gpus: stored.gpus,
     gateway: {
-      socket: stored.socket,
+      socket,
       tokenFile: files.tokenFile,
       runId: stored.assignment.runId,
       parametersFile: files.parametersFile,
@@ -222,7 +237,7 @@ function runnerTask(
       exitFile: files.exitFile,
     };
   const { tokenFile, newestLineFile } = files;
-  const address = { socket: stored.socket, tokenFile, newestLineFile };
+  const address = { socket, tokenFile, newestLineFile };
   const context = contextOf(running);
   const flow = {
     module: entry.module,

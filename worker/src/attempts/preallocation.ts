@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, writeFile } from "node:fs/promises";
+import { type FileHandle, lchown, mkdir, open, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Fence } from "@towpath/contract";
 import { readBootId, UNKNOWN_BOOT } from "@towpath/contract/process";
 import type { Logger } from "pino";
 import type { Journal } from "../journal/index.ts";
 import { removeIfAny, syncFolder } from "../state/atomic-file.ts";
+import { ROOM, ROOM_NAME } from "../walls/index.ts";
 import {
   type LaneDeps,
   makeJournalDir,
@@ -16,6 +17,7 @@ import {
   writeOwner,
 } from "./journal-lanes.ts";
 import { CLAIM_FILES } from "./paths.ts";
+import { letRead } from "./user-folder.ts";
 
 const TOKEN_BYTES = 32;
 const OWNER_ONLY = 0o600;
@@ -87,6 +89,21 @@ async function makeFolder(dir: string): Promise<PreallocatedFolder> {
     writeFile(join(dir, CLAIM_FILES.tokenFile), token, { mode: OWNER_ONLY }),
   ]);
   return { dir, token, file };
+}
+
+/** Moves the room of a runner into a claim's folder, and what its process finds there. The runner sees all that. */
+export async function placeRoom(
+  room: string,
+  { folder, user }: { folder: string; user: { readonly uid: number } | null },
+): Promise<void> {
+  const token = join(room, ROOM.given, CLAIM_FILES.tokenFile);
+  await rename(join(folder, CLAIM_FILES.tokenFile), token);
+  await rename(join(folder, CLAIM_FILES.work), join(room, CLAIM_FILES.work));
+  if (user !== null) {
+    await letRead(token, user);
+    await lchown(join(room, CLAIM_FILES.work), user.uid, user.uid);
+  }
+  await rename(room, join(folder, ROOM_NAME));
 }
 
 async function makeJournal(deps: LaneDeps, dir: string): Promise<PreallocatedJournal> {

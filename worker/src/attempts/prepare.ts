@@ -222,6 +222,18 @@ export async function programOf({
   return found === null ? NODE : pythonOf(found);
 }
 
+/** The folders of an attempt's code and environment. @throws what bringing them throws. */
+export async function treesOf({
+  code,
+  interpreter,
+  packages,
+}: Pick<Prepared, "code" | "interpreter" | "packages">): Promise<string[]> {
+  const { dir } = await code();
+  const installed = await packages();
+  const environment = (await interpreter())?.environmentDir ?? null;
+  return [dir, ...(installed === null ? [] : [installed]), ...(environment === null ? [] : [environment])];
+}
+
 function pythonOf({ path }: Interpreter): RunnerProgram {
   return { kind: "python", interpreter: path };
 }
@@ -278,6 +290,15 @@ export function userOf({ user }: Pick<RunnerProcess, "user">): StoredAttempt["us
   return user && { uid: user.uid };
 }
 
+/** The process of a runner, as it is stored. */
+export function processOf({
+  identity,
+  mark,
+  monitor,
+}: Pick<RunnerProcess, "identity" | "mark" | "monitor">): NonNullable<StoredAttempt["process"]> {
+  return { ...identity, mark, monitor };
+}
+
 /** What a restart must know of an attempt whose start is about to be reported. */
 export function firstStored(
   claimed: ClaimedAttempt,
@@ -291,7 +312,7 @@ export function firstStored(
     workspaceId: prepared.workspaceId,
     sealedOnly: prepared.sealedOnly,
     spec: prepared.spec,
-    process: { ...runner.identity, mark: runner.mark },
+    process: processOf(runner),
     user: userOf(runner),
     launchedAtMs: null,
     declined: null,

@@ -80,13 +80,18 @@ async function giveBackUser(deps: AttemptDeps, { user }: Pick<StoredAttempt, "us
   if (kept) await deps.walls.users?.release(kept);
 }
 
+/** Whether all files of attempts are as the worker makes them. */
+function isOfWorker({ walls }: Pick<AttemptDeps, "walls">): boolean {
+  return walls.kind === "none";
+}
+
 async function forget(
   deps: AttemptDeps,
   { dir, stored }: { dir: string; stored: StoredAttempt | null },
 ): Promise<void> {
   try {
     if (stored !== null) await giveBackUser(deps, stored);
-    await (deps.walls.users === null ? removeIfAny(dir) : removeUnfollowed(dir));
+    await (isOfWorker(deps) ? removeIfAny(dir) : removeUnfollowed(dir));
   } catch (error) {
     deps.log.warn({ dir, error: String(error) }, "an attempt's folder cannot be removed");
   }
@@ -210,7 +215,9 @@ async function ranNothing(deps: AttemptDeps, stored: StoredAttempt): Promise<boo
 function adoptedProcess(deps: AttemptDeps, stored: StoredAttempt) {
   const { pid, start } = stored.process ?? { pid: -1, start: "" };
   const identity = { pid, start };
-  const exited = waitForExit(identity).then((): ExitStatus => ({ code: null, signal: null }));
+  const exited = waitForExit(stored.process?.monitor ?? identity).then(
+    (): ExitStatus => ({ code: null, signal: null }),
+  );
   return { identity, mark: markOf(deps, stored), exited };
 }
 

@@ -31,6 +31,7 @@ import {
   parametersOf,
   prepareAttempt,
   programOf,
+  treesOf,
 } from "./prepare.ts";
 import { adopt, markOf } from "./resume.ts";
 import { openStoredValues, StoreUnknown } from "./store-access.ts";
@@ -113,6 +114,7 @@ async function prepare({ deps, claimed, made }: Course): Promise<void> {
   claimed.user = made.taken.runner.keepUser();
   const { token } = await claimed.confirm(
     firstStored(claimed, { assignment, prepared, runner: made.taken.runner }),
+    made.taken.runner.room,
   );
   deps.log.debug({ attempt: claimed.name }, "confirming a start");
   made.ready = { prepared, ahead, token };
@@ -125,9 +127,7 @@ async function takeRunner(
 ): Promise<TakenRunner> {
   const loaded = ahead && runners.takeLoaded(ahead);
   if (loaded) return loaded;
-  await prepared.code();
-  await prepared.packages();
-  return await runners.take(await programOf(prepared));
+  return await runners.take(await programOf(prepared), { trees: await treesOf(prepared) });
 }
 
 /** Whether an earlier process of this worker has journaled the end of this claim. Then that end is reported. */

@@ -36,6 +36,7 @@ test("a process that stays after its flow has ended is stopped, and the log says
   const said: unknown[] = [];
   const claimed = {
     stop: null,
+    store: { files: { room: null } },
     process: { identity: { pid, start: "" }, mark: MARK, exited: new Promise(() => {}) },
     requestStop: ({ reason }: { reason: string }) => void said.push(reason, clock.atMs),
     note: async (_: string, text: string) => noted.resolve(text),

@@ -1,6 +1,7 @@
 import { type ControlRecord, remoteTaskOf } from "@towpath/contract";
 import { describeProcesses, findMarked, killGroup } from "../host/index.ts";
 import { STOPS, type StopReason } from "../launch/index.ts";
+import { isRunnerInside } from "../walls/index.ts";
 import type { StoredAttempt } from "./attempt-store.ts";
 import type { ClaimedAttempt, HeldProcess } from "./claimed-attempt.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
@@ -171,10 +172,14 @@ export function watchLinger(deps: AttemptDeps, claimed: ClaimedAttempt): void {
 }
 
 /** Which processes of the attempt still run: child processes, or else the attempt's own. */
-async function stillRunning({ process }: ClaimedAttempt): Promise<string> {
+async function stillRunning({ process, store }: ClaimedAttempt): Promise<string> {
   if (!process?.mark) return "";
-  const found = await findMarked(process.mark);
-  const children = found.filter(({ pid }) => pid !== process.identity.pid);
+  const found = (await findMarked(process.mark)).filter(({ name }) => name !== "bwrap");
+  const own =
+    store.files.room === null
+      ? [process.identity.pid]
+      : await Promise.all(found.map(async ({ pid }) => ((await isRunnerInside(pid)) ? pid : -1)));
+  const children = found.filter(({ pid }) => !own.includes(pid));
   const named = (children.length > 0 ? children : found).slice(0, NAMED_MAX);
   return named.length === 0 ? "" : ` Still running: ${await describeProcesses(named)}.`;
 }

@@ -6,6 +6,7 @@ import { type KillGroupOptions, killGroup, killMarked } from "../host/index.ts";
 import { JournalError } from "../journal/index.ts";
 import { decideEnding, type Ending, type ExitStatus, lastOutput } from "../launch/index.ts";
 import { redactControl } from "../secrets/index.ts";
+import { processesUnder } from "../walls/index.ts";
 import type { ClaimedAttempt, HeldProcess } from "./claimed-attempt.ts";
 import { cleanUp } from "./clean-up.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
@@ -127,6 +128,8 @@ async function killLeftovers(
   const leaderJustEnded = args.exit.code !== null || args.exit.signal !== null;
   const options: KillGroupOptions = { orphanMarker: mark, leaderJustEnded, onOrphan: note };
   try {
+    // The end of the first process would end these too, before they could be named.
+    if (isInside(claimed)) for (const row of await processesUnder(identity.pid)) note(row);
     await killGroup(identity, "SIGKILL", options);
     const left = mark === "" ? [] : await killMarked(mark, { sleep: deps.sleep, onKill: note });
     if (claimed.user !== null) await deps.walls.users?.end(claimed.user, note);
@@ -138,8 +141,17 @@ async function killLeftovers(
   } catch (error) {
     deps.log.error({ attempt: claimed.name, error: String(error) }, "processes could not be killed");
   }
-  return [...killed.values()];
+  // Bubblewrap itself ends a moment after the runner.
+  return [...killed.values()].filter(({ name }) => !isInside(claimed) || name !== BUBBLEWRAP);
 }
+
+/** Whether the processes of an attempt are in namespaces. */
+function isInside({ store }: ClaimedAttempt): boolean {
+  return store.files.room !== null;
+}
+
+/** The name of its processes. */
+const BUBBLEWRAP = "bwrap";
 
 /**
  * Says in the run's log which process a signal or an exit code ended, and which of its children were killed

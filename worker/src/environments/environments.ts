@@ -105,7 +105,7 @@ export async function bringEnvironment(
   if (!cached) void keepWithin(deps);
   const path = join(dir, "bin", "python");
   return {
-    interpreter: { path, executable: path, version: found.version },
+    interpreter: { path, executable: path, version: found.version, environmentDir: dir },
     dir,
     cached,
     release,

@@ -16,6 +16,8 @@ export interface Interpreter {
   readonly executable: string;
   /** Its version, `3.12.1`. */
   readonly version: string;
+  /** The folder of its environment, if the worker has built one. */
+  readonly environmentDir?: string;
 }
 
 /** The oldest Python that the package `towpath` supports. */

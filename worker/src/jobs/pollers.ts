@@ -1,15 +1,23 @@
+import { join } from "node:path";
 import { deploymentNameOf, type JobGround, type Spec } from "@towpath/contract";
 import type { Logger } from "pino";
 import { bringProgram, storeOfSpec } from "../attempts/index.ts";
 import type { CodeCache } from "../code/index.ts";
 import type { WorkerConfig } from "../config.ts";
 import type { EnvironmentDeps } from "../environments/index.ts";
-import { type BroughtVersion, packagesIn, type RunnerPool, signedEnvironment } from "../launch/index.ts";
+import {
+  type BroughtVersion,
+  packagesIn,
+  type RunnerPool,
+  type RunnerProcess,
+  signedEnvironment,
+} from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
 import { createRedactor, type LiveSecrets, type Redactor } from "../secrets/index.ts";
 import type { Keyrings } from "../store/keyrings.ts";
 import type { RefSigner } from "../store/sign-refs.ts";
 import { Refusal, type Trust, verifyVersion } from "../trust/index.ts";
+import { INSIDE } from "../walls/index.ts";
 import { Poller } from "./poller.ts";
 
 /** What pollers need. */
@@ -152,7 +160,9 @@ export class Pollers {
       secrets: ReadonlyMap<string, string>;
     },
   ): Promise<Poller> {
-    const { runner } = await this.#deps.runners.take(args.code.program);
+    const { dir, environmentDir, program } = args.code;
+    const trees = environmentDir === null ? [dir] : [dir, environmentDir];
+    const { runner } = await this.#deps.runners.take(program, { trees });
     const { entry } = spec;
     if (entry.kind === "command") throw new Refusal("invalid-spec", "A command declares no jobs.");
     // It gets no device: a question about a job computes nothing.
@@ -165,7 +175,7 @@ export class Pollers {
       module: entry.module,
       exportName: entry.kind === "python" ? entry.function : entry.export,
       ground: args.ground,
-      takenFile: `${runner.user?.home ?? runner.dir}/taken`,
+      takenFile: takenFileOf(runner),
     });
     return new Poller(runner);
   }
@@ -173,4 +183,9 @@ export class Pollers {
 
 function keyOf({ deployment, version }: NamedVersion): string {
   return `${deployment} ${version}`;
+}
+
+/** Where a process that polls jobs makes its file. No attempt looks for it. */
+function takenFileOf({ room, user, dir }: Pick<RunnerProcess, "room" | "user" | "dir">): string {
+  return join(room === null ? (user?.home ?? dir) : INSIDE, "taken");
 }

@@ -16,5 +16,5 @@ export type { NumberedAnswer, RunnerTask } from "./runner-message.ts";
 export { LaunchError } from "./runner-message.ts";
 export { createRunnerPool, type RunnerPool, type TakenRunner } from "./runner-pool.ts";
 export { type ExitStatus, markPrefix, type RunnerProcess } from "./runner-process.ts";
-export { NODE, programFiles, type RunnerProgram } from "./runner-program.ts";
+export { NODE, programFiles, programFolders, type RunnerProgram } from "./runner-program.ts";
 export { startTail, type Tail } from "./tail.ts";

@@ -50,7 +50,8 @@ export async function startLoaded(
   const { dir, environmentDir, program, release } = await version.bring(signal);
   let runner: RunnerProcess | undefined;
   try {
-    runner = await spawnRunner(deps, program);
+    const trees = environmentDir === null ? [dir] : [dir, environmentDir];
+    runner = await spawnRunner(deps, program, { trees });
     await untilAborted(runner.ready, signal);
     await untilAborted(
       runner.load({ ...version.code, cwd: dir, packages: packagesIn({ program, environmentDir }) }),

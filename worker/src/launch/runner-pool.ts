@@ -1,8 +1,7 @@
 import type { Logger } from "pino";
-import type { AttemptUser } from "../walls/index.ts";
 import type { AheadVersion } from "./loaded-runner.ts";
 import { LoadedRunners } from "./loaded-runners.ts";
-import { type RunnerDeps, type RunnerProcess, spawnRunner } from "./runner-process.ts";
+import { type RunnerDeps, type RunnerNeeds, type RunnerProcess, spawnRunner } from "./runner-process.ts";
 import { NODE, type RunnerProgram } from "./runner-program.ts";
 
 /**
@@ -32,10 +31,10 @@ export interface RunnerPool {
   takeLoaded(version: AheadVersion): TakenRunner | null;
   /**
    * A warm runner, or a new one when none is ready. Only runners of Node wait.
-   * @param as The user of an attempt that already has one: then the runner is new.
+   * @param needs With the user or the room of an attempt, the runner is new.
    * @throws LaunchError; NoUserFree
    */
-  take(program: RunnerProgram, as?: AttemptUser | null): Promise<TakenRunner>;
+  take(program: RunnerProgram, needs?: RunnerNeeds): Promise<TakenRunner>;
   /** An attempt of this version has started, so another may come soon. */
   expect(version: AheadVersion): void;
   /** Ends the runners whose code or environment lies in a folder which was changed. */
@@ -94,14 +93,15 @@ export function createRunnerPool(
       const runner = loaded.take(version);
       return runner && { runner, launcher: "warm", hasCode: true };
     },
-    async take(program, as = null) {
-      if (program.kind !== "node" || as !== null)
-        return { runner: await spawnRunner(deps, program, as), launcher: "cold", hasCode: false };
+    async take(program, needs = {}) {
+      const isBound = (needs.user ?? null) !== null || needs.room !== undefined;
+      if (program.kind !== "node" || isBound)
+        return { runner: await spawnRunner(deps, program, needs), launcher: "cold", hasCode: false };
       const waiting = idle.shift();
       try {
         return waiting
           ? { runner: waiting, launcher: "warm", hasCode: false }
-          : { runner: await spawnRunner(deps, NODE), launcher: "cold", hasCode: false };
+          : { runner: await spawnRunner(deps, NODE, needs), launcher: "cold", hasCode: false };
       } finally {
         refillSoon();
       }

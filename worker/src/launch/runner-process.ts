@@ -1,12 +1,25 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, lchown, mkdir, open, readFile } from "node:fs/promises";
+import { constants } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { identifyProcess, type ProcessIdentity } from "@towpath/contract/process";
 import { uuidv7 } from "@towpath/contract/words";
 import { type Clock, killGroup, killMarked } from "../host/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
-import { type AttemptUser, userEnvironment, type Walls } from "../walls/index.ts";
+import {
+  type AttemptUser,
+  firstProcess,
+  INFO_FD,
+  INSIDE,
+  makeRoom,
+  ROOM,
+  untilMounted,
+  userEnvironment,
+  type Walls,
+} from "../walls/index.ts";
 import { compilePackage } from "./compile-python.ts";
 import {
   LaunchError,
@@ -31,7 +44,12 @@ export interface ExitStatus {
 
 /** A runner that this worker started. */
 export interface RunnerProcess {
+  /** The leader of its process group: the runner itself, or the first process of its namespaces. */
   readonly identity: ProcessIdentity;
+  /** What starts the namespaces: it ends when the runner ends. Null: there are none. */
+  readonly monitor: ProcessIdentity | null;
+  /** What it shares with the worker. Null: it has no namespaces, and sees the claim's folder itself. */
+  readonly room: string | null;
   /** `NAME=value` in the environment of the runner and of all its child processes. */
   readonly mark: string;
   /** Where its output goes until an attempt takes the files. */
@@ -66,45 +84,65 @@ export interface RunnerDeps {
   readonly walls: Walls;
 }
 
+/** What a runner is started with. */
+export interface RunnerNeeds {
+  /** The user of an attempt that already has one. It stays with that attempt. */
+  readonly user?: AttemptUser | null;
+  /** The room of an attempt that already has a process. Null: it has none, so its next process has no namespaces either. */
+  readonly room?: string | null;
+  /** The folders of its code and environment. Missing: not known yet, so in namespaces it sees those of all flows. */
+  readonly trees?: readonly string[];
+}
+
 /**
  * Starts an idle runner as leader of its own process group. Its stdout and stderr go to files. It knows nothing
  * yet, and ends with its worker. Where walls stand it has a user of its own from its first instruction.
- * @param as The user of an attempt that already has one. It stays with that attempt.
  * @throws LaunchError when the system cannot start it; NoUserFree.
  */
 export async function spawnRunner(
   deps: RunnerDeps,
   program: RunnerProgram,
-  as: AttemptUser | null = null,
+  needs: RunnerNeeds = {},
 ): Promise<RunnerProcess> {
   const { users } = deps.walls;
-  const user = as ?? (users && (await users.take()));
+  const isOwn = (needs.user ?? null) === null;
+  const user = needs.user ?? (users && (await users.take()));
   try {
-    return await startRunner(deps, { program, user, isOwn: as === null });
+    return await startRunner(deps, { ...needs, program, user, isOwn });
   } catch (error) {
-    if (user !== null && as === null) await users?.release(user);
+    if (user !== null && isOwn) await users?.release(user);
     throw error;
   }
 }
 
+/** What starting one runner knows. */
+interface Start extends RunnerNeeds {
+  readonly program: RunnerProgram;
+  readonly user: AttemptUser | null;
+}
+
 async function startRunner(
   deps: RunnerDeps,
-  { program, user, ...first }: { program: RunnerProgram; user: AttemptUser | null; isOwn: boolean },
+  { isOwn: isOwnAtFirst, ...start }: Start & { readonly isOwn: boolean },
 ): Promise<RunnerProcess> {
+  const { program, user } = start;
   const id = `${scopeOf(deps.runnersDir)}.${uuidv7(deps.clock.nowMs())}`;
   const dir = join(deps.runnersDir, id);
-  const child = await startProcess(deps, { id, dir, program, user });
+  const { child, room } = await startProcess(deps, { ...start, id, dir });
   const exited = new Promise<ExitStatus>((resolve) => {
-    child.once("exit", (code, signal) => resolve({ code, signal }));
+    child.once("exit", (code, signal) => resolve(room === null ? { code, signal } : asSignal(code, signal)));
   });
   const { ready, loaded, taken } = listen(child, { exited, program, user });
-  const identity = child.pid === undefined ? undefined : await identifyProcess(child.pid);
+  const started = child.pid === undefined ? undefined : await identifyProcess(child.pid);
+  const identity = room === null ? started : await firstInside(child);
   const mark = `${RUNNER_MARK}=${id}`;
   let ranCode = false;
-  let { isOwn } = first;
-  if (!identity) throw new LaunchError("A runner ended as soon as it was started.");
+  let isOwn = isOwnAtFirst;
+  if (!identity) throw new LaunchError(`A runner ended as soon as it was started.${await whyOf(dir, room)}`);
   return {
     identity,
+    monitor: room === null ? null : (started ?? null),
+    room,
     mark,
     dir,
     user,
@@ -137,6 +175,43 @@ async function startRunner(
   };
 }
 
+/** The first process of the namespaces that a child makes. Undefined: it could not make them. */
+async function firstInside(child: ChildProcess): Promise<ProcessIdentity | undefined> {
+  const [info] = child.stdio.slice(INFO_FD);
+  if (!(info instanceof Readable)) return undefined;
+  const pid = firstProcess(await text(info));
+  return pid !== null && (await untilMounted(pid)) ? await identifyProcess(pid) : undefined;
+}
+
+/** What bubblewrap said of namespaces that it could not make. */
+async function whyOf(dir: string, room: string | null): Promise<string> {
+  if (room === null) return "";
+  const said = await readFile(join(dir, "stderr"), "utf8").catch(() => "");
+  const line = said.split("\n").find((one) => one.startsWith("bwrap: "));
+  return line === undefined ? "" : ` ${line.slice(0, SAID_CHARS)}`;
+}
+
+/** The longest part of a message of bubblewrap that is shown. */
+const SAID_CHARS = 300;
+
+/**
+ * Bubblewrap ends with 128 and the number of the signal that ended the runner. A runner that chooses such an exit code itself
+ * cannot be told apart.
+ */
+function asSignal(code: number | null, signal: NodeJS.Signals | null): ExitStatus {
+  const number = (code ?? 0) - SIGNAL_CODE;
+  const found = Object.entries(constants.signals).find(([, one]) => one === number)?.[0];
+  return found === undefined ? { code, signal } : { code: null, signal: signalOf(found) };
+}
+
+/** Exit codes of signals are above this one. */
+const SIGNAL_CODE = 128;
+
+/** Guaranteed by the table of the system's signals, from which the name comes. */
+function signalOf(name: string): NodeJS.Signals {
+  return name as NodeJS.Signals;
+}
+
 /** The channel closes only with the process, and its exit tells that to all callers. */
 function ignoreGone(): void {}
 
@@ -154,23 +229,32 @@ function scopeOf(runnersDir: string): string {
 
 async function startProcess(
   deps: RunnerDeps,
-  args: { id: string; dir: string; program: RunnerProgram; user: AttemptUser | null },
-): Promise<ChildProcess> {
-  const { user } = args;
-  await mkdir(args.dir, { recursive: true, mode: 0o700 });
+  args: Start & { readonly id: string; readonly dir: string },
+): Promise<{ child: ChildProcess; room: string | null }> {
+  const { user, program } = args;
+  const { namespaces } = deps.walls;
+  await mkdir(args.dir, { recursive: true, mode: user === null ? 0o700 : GROUP_ENTERS });
+  if (user !== null) await lchown(args.dir, 0, user.uid);
+  const room =
+    namespaces === null || args.room === null ? null : (args.room ?? (await makeRoom(args.dir, user)));
+  const isWalled = user !== null || room !== null;
   const stdout = await open(join(args.dir, "stdout"), "a", 0o600);
   const stderr = await open(join(args.dir, "stderr"), "a", 0o600);
   try {
     if (user !== null) await letWrite(user, [stdout, stderr]);
-    if (args.program.kind === "python") await compilePackage(packageOf(args.program, deps.compileCacheDir));
-    const plain = runnerCommand(args.program, { ...deps, user });
-    const { file, argv } = user === null ? plain : deps.walls.as(user, plain);
+    if (program.kind === "python") await compilePackage(packageOf(program, deps.compileCacheDir));
+    const plain = runnerCommand(program, { ...deps, user, isWalled });
+    const trees = args.trees ?? null;
+    const inside =
+      room === null ? plain : (namespaces?.wrap(plain, { user, room, trees, tells: true }) ?? plain);
+    const { file, argv } = user === null ? inside : deps.walls.as(user, inside);
+    const own = user === null ? room && ROOM_ENVIRONMENT : userEnvironment(user);
     const child = spawn(file, argv, {
       // Not its own folder, which is removed once its output files are moved.
       cwd: user?.home ?? deps.runnersDir,
       detached: true,
-      env: { ...deps.environment, ...(user && userEnvironment(user)), [RUNNER_MARK]: args.id },
-      stdio: ["ignore", stdout.fd, stderr.fd, "ipc"],
+      env: { ...deps.environment, ...own, [RUNNER_MARK]: args.id },
+      stdio: ["ignore", stdout.fd, stderr.fd, "ipc", ...(room === null ? [] : (["pipe"] as const))],
     });
     await new Promise<void>((resolve, reject) => {
       child.once("spawn", resolve);
@@ -178,19 +262,21 @@ async function startProcess(
     });
     // A later error is about a message to a process that is gone. Its exit says more.
     child.on("error", () => {});
-    return child;
+    return { child, room };
   } catch (cause) {
-    throw new LaunchError(
-      `A runner could not be started: the system refused to start ${nameOf(args.program)}.`,
-      {
-        cause,
-      },
-    );
+    throw new LaunchError(`A runner could not be started: the system refused to start ${nameOf(program)}.`, {
+      cause,
+    });
   } finally {
     await stdout.close();
     await stderr.close();
   }
 }
+
+/** A process of a user enters its runner's folder to have the room there mounted. */
+const GROUP_ENTERS = 0o710;
+/** Where a process in namespaces, with the worker's user, has its own folders. */
+const ROOM_ENVIRONMENT = { HOME: join(INSIDE, ROOM.home), TMPDIR: "/tmp" };
 
 /** The output of a process is root's, so that no flow can replace the file. Programs that open `/dev/stdout` may write. */
 const GROUP_WRITES = 0o660;

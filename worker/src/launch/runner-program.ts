@@ -1,4 +1,5 @@
-import { extname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type AttemptUser, UMASK } from "../walls/index.ts";
 import { PYTHON_SDK } from "./python-sdk.ts";
@@ -20,6 +21,27 @@ const RUNNER_FILE = fileURLToPath(new URL(`./runner${extname(import.meta.url)}`,
 /** The files of this package that each attempt reads. */
 export function programFiles(): string[] {
   return [RUNNER_FILE, PYTHON_SDK];
+}
+
+/** The folders of programs that attempts start, wherever they are installed: this package's, Node's and those of interpreters. */
+export function programFolders(interpreters: readonly string[]): string[] {
+  return [packagesFolder(RUNNER_FILE), PYTHON_SDK, ...[process.execPath, ...interpreters].map(installation)];
+}
+
+/** The outermost `node_modules` around a file, or else the nearest folder that has one: a module imports from there. */
+function packagesFolder(file: string): string {
+  const at = file.indexOf("/node_modules/");
+  if (at !== -1) return file.slice(0, at + "/node_modules".length);
+  const above = (folder: string): string =>
+    folder === dirname(folder) || existsSync(join(folder, "node_modules")) ? folder : above(dirname(folder));
+  const found = above(dirname(file));
+  return found === dirname(found) ? dirname(file) : found;
+}
+
+/** What was installed with a program: the folder above its `bin`. A home folder or a folder of the system is more than that. */
+function installation(program: string): string {
+  const prefix = dirname(dirname(program));
+  return prefix.split("/").filter((part) => part !== "").length > 1 ? prefix : program;
 }
 
 /**
@@ -51,6 +73,9 @@ from towpath._internal.engine.run_in_worker import main
 main()
 `.trim();
 
+/** Files of an attempt that has the worker's user are for that user alone. */
+const OWN_UMASK = "077";
+
 /** The worker's own package of Python, and the folder of its compiled code, which `compilePackage` fills. */
 export function packageOf(
   { interpreter }: Extract<RunnerProgram, { kind: "python" }>,
@@ -62,15 +87,16 @@ export function packageOf(
 const pythonCache = (compileCacheDir: string) => join(compileCacheDir, "python");
 
 /**
- * The command that starts a runner. A runner with a user of its own writes no compiled code that others would run: it has the
+ * The command that starts a runner. A runner behind a wall writes no compiled code that others would run: it has the
  * worker's compiled package of Python to read, and compiles other modules for itself.
  */
 export function runnerCommand(
   program: RunnerProgram,
-  args: { compileCacheDir: string; user: AttemptUser | null },
+  args: { compileCacheDir: string; user: AttemptUser | null; isWalled: boolean },
 ): { file: string; argv: string[] } {
-  const umask = args.user === null ? "" : UMASK;
-  const compileCache = args.user === null ? args.compileCacheDir : "";
+  const ownUmask = args.user === null ? OWN_UMASK : UMASK;
+  const umask = args.isWalled ? ownUmask : "";
+  const compileCache = args.isWalled ? "" : args.compileCacheDir;
   if (program.kind === "node")
     return { file: process.execPath, argv: [...RUNNER_FLAGS, RUNNER_FILE, compileCache, umask] };
   // -B: compiled files would change the sealed code.

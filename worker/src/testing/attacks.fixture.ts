@@ -1,7 +1,7 @@
 /*
  * Attacks of a flow on its worker and on another attempt, in each language. Each prints `NAME held` or `NAME BROKEN`. The variables
- * of the environment name the targets: KEY, SETTINGS, STATE, VICTIM (a pid), VICTIM_TOKEN, VICTIM_SOCKET, VICTIM_FILES and PROTECTED,
- * a folder of root's.
+ * of the environment name the targets: KEY, SETTINGS, STATE, WORKER and VICTIM (pids), VICTIM_TOKEN, VICTIM_SOCKET, VICTIM_FILES and
+ * PROTECTED, a folder of root's. The worker's environment has a value that no flow may see.
  */
 
 const PATHS = [
@@ -29,14 +29,16 @@ for (const name of ${JSON.stringify(PATHS)}) await attack("read-" + name, () => 
 for (const file of ["worker.json", "lock", "holder.json", "reserve"]) await attack("read-state-" + file, () => fs.readFileSync(path.join(e.STATE, file)));
 for (const dir of ["", "attempts", "journals", "runners", "users", "cache", "preallocation"]) await attack("list-state-" + dir, () => fs.readdirSync(path.join(e.STATE, dir)));
 await attack("write-state", () => fs.writeFileSync(path.join(e.STATE, "planted"), ""));
-await attack("environment-of-worker", () => fs.readFileSync("/proc/" + process.ppid + "/environ"));
+const without = (text) => { if (!text.includes(e.CANARY_START + "5d1c")) throw new Error("nothing"); };
+for (const pid of [process.ppid, 1, e.WORKER]) await attack("environment-of-worker", () => without(fs.readFileSync("/proc/" + pid + "/environ", "latin1")));
+await attack("environments-of-all", () => without(fs.readdirSync("/proc").map((pid) => { try { return fs.readFileSync("/proc/" + pid + "/environ", "latin1"); } catch { return ""; } }).join()));
 for (const file of ["environ", "mem", "maps"]) await attack("victim-" + file, () => fs.readFileSync("/proc/" + e.VICTIM + "/" + file));
 await attack("victim-descriptors", () => fs.readdirSync("/proc/" + e.VICTIM + "/fd"));
 await attack("victim-folder", () => fs.readdirSync("/proc/" + e.VICTIM + "/cwd"));
 for (const dir of [path.dirname(e.VICTIM_TOKEN), e.VICTIM_HOME]) await attack("list-victim", () => fs.readdirSync(dir));
 await attack("victim-socket", () => new Promise((resolve, reject) => net.connect(e.VICTIM_SOCKET, resolve).on("error", reject)));
 await attack("kill-victim", () => process.kill(Number(e.VICTIM), "SIGKILL"));
-await attack("kill-worker", () => process.kill(process.ppid, "SIGKILL"));
+await attack("kill-worker", () => process.kill(Number(e.WORKER), "SIGKILL"));
 await attack("debug-victim", () => process._debugProcess(Number(e.VICTIM)));
 for (const id of ["setuid", "seteuid", "setgid", "setegid"]) await attack(id, () => process[id](0));
 await attack("setgroups", () => process.setgroups([0]));
@@ -46,7 +48,7 @@ await attack("add-code", () => fs.writeFileSync("planted.mjs", ""));
 await attack("open-code", () => fs.chmodSync(".", 0o777));
 await attack("hard-link", () => fs.linkSync(e.KEY, path.join(own, "stolen")));
 await attack("own-state", () => fs.readFileSync(path.join(own, "attempt.json")));
-await attack("replace-own-state", () => { fs.writeFileSync(path.join(own, "mine"), "{}"); fs.renameSync(path.join(own, "mine"), path.join(own, "attempt.json")); });
+await attack("replace-own-state", () => { fs.lstatSync(path.join(own, "attempt.json")); fs.writeFileSync(path.join(own, "mine"), "{}"); fs.renameSync(path.join(own, "mine"), path.join(own, "attempt.json")); });
 await attack("remove-own-output", () => fs.unlinkSync(path.join(own, "stdout")));
 await attack("remove-own-socket", () => fs.unlinkSync(e.TOWPATH_SOCKET));
 await attack("device", () => execFileSync("mknod", [path.join(own, "disk"), "b", "8", "0"], { stdio: "ignore" }));
@@ -77,6 +79,10 @@ def attack(name, act):
 def connect():
     socket.socket(socket.AF_UNIX).connect(e["VICTIM_SOCKET"])
 
+def without(text):
+    if e["CANARY_START"] + "5d1c" not in text:
+        raise OSError("nothing")
+
 def trace():
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.ptrace(16, int(e["VICTIM"]), 0, 0) != 0:
@@ -94,7 +100,8 @@ def main() -> None:
         attack(f"read-{name}", lambda: Path(e[name]).read_bytes())
     for name in ["", "attempts", "journals", "users", "cache"]:
         attack(f"list-state-{name}", lambda: os.listdir(Path(e["STATE"], name)))
-    attack("environment-of-worker", lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes())
+    for pid in (os.getppid(), 1, e["WORKER"]):
+        attack("environment-of-worker", lambda: without(Path(f"/proc/{pid}/environ").read_text("latin1")))
     for name in ["environ", "mem"]:
         attack(f"victim-{name}", lambda: Path("/proc", e["VICTIM"], name).read_bytes())
     attack("victim-descriptors", lambda: os.listdir(f"/proc/{e['VICTIM']}/fd"))
@@ -124,7 +131,9 @@ own=$(dirname "$TOWPATH_TOKEN_FILE")
 echo "uid $(id -u) gid $(id -g) groups $(id -G | tr ' ' ,)"
 for name in ${PATHS.join(" ")}; do eval "path=\\$$name"; attack "read-$name" cat "$path"; done
 for name in "" attempts journals users cache; do attack "list-state-$name" ls "$STATE/$name"; done
-attack environment-of-worker cat "/proc/$PPID/environ.parent" "/proc/$(awk '/^PPid/ {print $2}' /proc/$PPID/status)/environ"
+for pid in 1 "$WORKER" "$(awk '/^PPid/ {print $2}' /proc/$PPID/status)"; do
+  attack environment-of-worker grep -aq "$CANARY_START"5d1c "/proc/$pid/environ"
+done
 attack victim-environ cat "/proc/$VICTIM/environ"
 attack victim-descriptors ls "/proc/$VICTIM/fd"
 attack victim-memory cat "/proc/$VICTIM/mem"
@@ -136,7 +145,26 @@ attack change-owner chown 0 "$own/exit.json"
 attack link-key ln "$KEY" "$own/stolen"
 attack device mknod "$own/disk" b 8 0
 attack mount mount -t tmpfs none /mnt
-attack remove-state rm -f "$own/attempt.json"
+attack remove-state sh -c 'test -e "$1/attempt.json" && rm -f "$1/attempt.json"' sh "$own"
 attack replace-state mv "$own/parameters.json" "$own/attempt.json"
 echo "umask $(umask)"
+`;
+
+/** Attacks in TypeScript that only namespaces hold. They go on where `NODE_ATTACKS` ends. */
+export const NAMESPACE_ATTACKS = `
+await attack("list-processes", () => { if (fs.readdirSync("/proc").filter((name) => /^[0-9]+$/.test(name)).every((pid) => Number(pid) < 100)) throw new Error("own"); });
+await attack("see-victim", () => fs.statSync("/proc/" + e.VICTIM));
+await attack("see-worker", () => fs.statSync("/proc/" + e.WORKER));
+await attack("command-lines", () => { if (!fs.readdirSync("/proc").some((pid) => { try { return fs.readFileSync("/proc/" + pid + "/cmdline", "latin1").includes("worker.json"); } catch { return false; } })) throw new Error("none"); });
+for (const name of ["KEY", "SETTINGS", "PROTECTED", "VICTIM_TOKEN", "VICTIM_SOCKET"]) await attack("see-" + name, () => fs.statSync(e[name]));
+for (const dir of ["attempts", "journals", "runners", "floors.json", "preallocation"]) await attack("see-state-" + dir, () => fs.statSync(path.join(e.STATE, dir)));
+await attack("files-of-others", () => { if (!fs.readdirSync("/tmp").some((name) => name.startsWith("planted-"))) throw new Error("none"); });
+await attack("homes", () => { if (fs.readdirSync("/home").length + fs.readdirSync("/root").length === 0) throw new Error("empty"); });
+await attack("services", () => { if (fs.readdirSync("/run").every((name) => name === "towpath" || name === "systemd")) throw new Error("none"); });
+for (const dir of ["/", "/usr", "/etc", "/run", "/var", e.STATE]) await attack("write-" + dir, () => fs.writeFileSync(path.join(dir, "planted"), ""));
+await attack("write-given", () => fs.writeFileSync(path.join(path.dirname(e.TOWPATH_SOCKET), "planted"), ""));
+await attack("open-state", () => fs.chmodSync(e.STATE, 0o777));
+await attack("unmount", () => execFileSync("umount", [path.join(e.STATE)], { stdio: "ignore" }));
+await attack("shared-memory", () => { if (execFileSync("ipcs", ["-m"], { encoding: "utf8" }).split("\\n").filter((line) => line.startsWith("0x")).length === 0) throw new Error("none"); });
+await attack("store-key", () => fs.readFileSync(path.join(e.STORE, "towpath-key.json")));
 `;

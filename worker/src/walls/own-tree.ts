@@ -1,6 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, lchown, lstat, open, opendir, rename, rmdir, unlink } from "node:fs/promises";
+import {
+  chmod,
+  type FileHandle,
+  lchown,
+  lstat,
+  open,
+  opendir,
+  rename,
+  rmdir,
+  unlink,
+} from "node:fs/promises";
 
 /*
  * A flow can replace a folder with a link at any moment, and the worker is root. So each step names one entry of an open
@@ -24,12 +34,13 @@ export async function removeUnfollowed(path: string): Promise<void> {
       for (const name of await namesIn(folder)) {
         const entry = inside(folder, name);
         if (!(await isFolder(entry))) await unlinkIfAny(entry);
-        else if (folder !== top) await rename(entry, inside(top, `.removed-${randomUUID()}`));
+        else if (folder !== top) await moveUp(entry, inside(top, `.removed-${randomUUID()}`));
       }
     };
     await flatten(top);
     for (let names = await namesIn(top); names.length > 0; names = await namesIn(top))
       for (const name of names) {
+        if (process.getuid?.() !== 0) await chmod(inside(top, name), 0o700);
         const below = await open(inside(top, name), FOLDER);
         try {
           await below.chmod(0o700);
@@ -43,6 +54,15 @@ export async function removeUnfollowed(path: string): Promise<void> {
     await top.close();
   }
   await rmdir(path);
+}
+
+/**
+ * Moves a folder. Only root may move one that is closed. Another user opens it first: then everything is its own, and no process
+ * that could put a link there is left.
+ */
+async function moveUp(from: string, to: string): Promise<void> {
+  if (process.getuid?.() !== 0) await chmod(from, 0o700);
+  await rename(from, to);
 }
 
 /** Who gets a tree, and with which permissions. */

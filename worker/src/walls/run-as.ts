@@ -48,3 +48,14 @@ export function rangeOf(text: string): UserRange | null {
 export function usersNeeded(config: { capacity: number; warm: number; loadAhead: number }): number {
   return config.capacity + config.warm + config.loadAhead + RESERVED;
 }
+
+/**
+ * Namespaces of attempts: with the program `bwrap` of the system if they are possible; required; required, with a program of
+ * one's own; or none.
+ */
+export type NamespacesSetting = "auto" | "required" | false | { readonly bwrap: string };
+
+/** The setting as it counts: a worker that chose no wall by `runAs` gets none that it did not ask for. */
+export function namespacesOf(setting: NamespacesSetting | undefined, runAs: RunAs): NamespacesSetting {
+  return setting ?? (runAs.wanted === "none" ? false : "auto");
+}

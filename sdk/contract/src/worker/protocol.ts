@@ -68,6 +68,10 @@ export const OpenSession = z.strictObject({
     .optional()
     .describe("The names of the code registries in its configuration."),
   wall: Wall.optional().describe("What separates its runs from each other: nothing, or users."),
+  namespaces: z
+    .boolean()
+    .optional()
+    .describe("Whether each of its runs has namespaces of its own: it sees only its own processes and files."),
   stableName: z
     .boolean()
     .optional()
