@@ -126,6 +126,12 @@ test("docs/how-to/isolate-runs.md: its setting is valid, and its table has every
   expect(values.length).toBeGreaterThan(4);
   for (const value of values)
     Settings.shape.runAs.parse(JSON.parse(value.replace("FIRST-LAST", "200000-200999")));
+  const settings = rowsOf("docs/how-to/isolate-runs.md", "setting").flatMap(({ names }) => names);
+  expect(settings.length).toBeGreaterThan(4);
+  for (const setting of settings) {
+    const given = JSON.parse(`{${setting.replaceAll("[...]", '["/data"]')}}`);
+    expect(Settings.pick({ namespaces: true, flowFolders: true }).parse(given)).toMatchObject(given);
+  }
 });
 
 test("docs/how-to/worker-in-a-private-network.md: its configuration is valid, and its table has the right settings", () => {

@@ -182,17 +182,25 @@ function workerSettings(args: { folder: string; url: string; name: string }) {
 /** A Python that every user can start. The one in the PATH may be root's alone. */
 const PYTHON = ["/usr/bin/python3", "/usr/local/bin/python3"].find(existsSync);
 
-/** The settings of a worker whose attempts have users of their own. */
-export function wallSettings(): object {
+/**
+ * The settings of a worker with its default walls: users if it is root, and namespaces where they are possible.
+ * @param folder Where flows of tests may write.
+ */
+export function wallSettings(folder: string): object {
+  const flowFolders = { write: [join(folder, WORK)] };
   if (process.platform !== "linux" || process.getuid?.() !== 0) {
     console.warn("SKIPPED: without root on Linux attempts have no users of their own.");
-    return {};
+    return { flowFolders };
   }
-  return { runAs: "users", ...(PYTHON && { python: { interpreters: { default: PYTHON } } }) };
+  const python = PYTHON && { python: { interpreters: { default: PYTHON } } };
+  return { runAs: "users", flowFolders, ...python };
 }
 
+/** The folder of the folders in which flows of tests write. */
+const WORK = "work";
+
 async function makeWorkFolder(folder: string): Promise<string> {
-  const work = await mkdtemp(join(folder, "work-"));
+  const work = await mkdtemp(join(folder, WORK, "of-"));
   await writeFile(join(work, "ledger"), "");
   await chmod(join(work, "ledger"), 0o666);
   await chmod(work, 0o777);
@@ -215,7 +223,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const folder = await mkdtemp(join(tmpdir(), "towpath-e2e-"));
   removeWithUs(folder);
   if (options.walls === true) await chmod(folder, 0o711);
-  const walls = options.walls === true ? wallSettings() : {};
+  await mkdir(join(folder, WORK), { mode: 0o755 });
+  const walls = options.walls === true ? wallSettings(folder) : { runAs: "worker" };
   await writeKeys(folder);
   const { controlEnv: env = {}, root = ROOT } = options;
   let running = await startControl({ folder, root, databaseUrl: database?.url ?? null, port: 0, env });
@@ -264,7 +273,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     },
     async startWorker({ name = "worker", settings = {}, env: more = {}, root: tree = root } = {}) {
       const config = join(folder, `${name}.json`);
-      const all = { ...workerSettings({ folder, url, name }), ...walls, ...settings };
+      // Another release may not know the settings of walls.
+      const ofWalls = tree === ROOT ? walls : {};
+      const all = { ...workerSettings({ folder, url, name }), ...ofWalls, ...settings };
       // Where attempts have users of their own, their cache stays apart.
       if (options.walls !== true) await shareCompiled(all.stateDir);
       await writeFile(config, JSON.stringify(all));

@@ -178,7 +178,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     }),
     downloads: paths.downloads,
     // Code of a package would run as root.
-    buildsSources: walls.users === null,
+    buildsSources: walls.kind === "none",
     config,
     env: allowedEnvironment(config.environment, INSTALLER_VARIABLES),
   };

@@ -45,7 +45,7 @@ export async function openNamespaces(bwrap: string, view: View): Promise<Namespa
       // With users, the key of a store is root's, and the engines look at the store's own folder.
       const stores = sight.user === null ? view.stores.flatMap(storeParts) : view.stores;
       const trees = (sight.trees ?? view.trees).map(readOnly);
-      // A tree that is not there yet has its folder all the same, which is closed.
+      // The folder of all trees is closed, even if none is shown of it.
       const parents = view.trees.map((at) => ({ at: join(at, "any"), words: [] }));
       const all = [...mounts, ...stores.map(writable), ...roomMounts(sight), ...trees];
       const own = inOrder([...all, ...(sight.trees === null ? [] : parents)], folders);

@@ -78,12 +78,12 @@ export async function mountsOf(view: View): Promise<CommonMounts> {
 
 /** Shows a folder or file without letting it be changed. */
 export function readOnly(at: string): Mount {
-  return { at, words: ["--ro-bind", at, at] };
+  return { at, words: ["--ro-bind-try", at, at] };
 }
 
 /** Shows a folder in which attempts write. */
 export function writable(at: string): Mount {
-  return { at, words: ["--bind", at, at] };
+  return { at, words: ["--bind-try", at, at] };
 }
 
 /** The parts of a store in which attempts write. The key of the store lies beside them. */

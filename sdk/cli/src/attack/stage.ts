@@ -82,7 +82,10 @@ export class Stage {
     const keyFile = join(ground.folder, `worker-${this.name}.key`);
     const config = join(ground.folder, `worker-${this.name}.json`);
     await writeWhole(keyFile, `${liar.key}\n`, 0o600);
-    const settings = { ...own, url: liar.url, key: { file: keyFile }, stateDir: this.stateDir };
+    // What runs leaves a file there. Behind a wall that nobody could see, every attack would seem to be held.
+    const flowFolders = { write: [ground.canaries] };
+    const files = { key: { file: keyFile }, stateDir: this.stateDir, flowFolders };
+    const settings = { ...own, url: liar.url, ...files };
     await writeWhole(config, JSON.stringify(settings, null, 2), 0o600);
     const polls = liar.count("claim");
     this.#starts += 1;

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -8,6 +9,12 @@ import { checkWalls } from "./worker-walls.ts";
 const silent = { write: () => true };
 const invocation = beginInvocation({ stdout: silent, stderr: silent }, {});
 const isRoot = process.getuid?.() === 0 && process.platform === "linux";
+
+const hasNamespaces = spawnSync("bwrap", ["--unshare-user", "--ro-bind", "/", "/", "true"]).status === 0;
+if (!hasNamespaces && process.env.CI)
+  throw new Error("This test needs bubblewrap and user namespaces in CI.");
+if (!hasNamespaces)
+  console.warn("SKIPPED: no namespaces can be made here, so the doctor's answer is not tested.");
 
 const KEY = { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", kid: "abc" };
 const WHOLE = {
@@ -55,8 +62,12 @@ test("a configuration with faults has an unknown wall", async () => {
 
 describe.skipIf(!isRoot)("on a machine where the worker is root", () => {
   test("each attempt gets a user of its own", async () => {
-    expect(await checksOf({ runAs: "users" })).toMatchObject([
-      { name: "wall", ok: true, detail: "users: each attempt has a user of its own" },
+    expect(await checksOf({ runAs: "users", namespaces: false })).toMatchObject([
+      {
+        name: "wall",
+        ok: true,
+        detail: 'users: each attempt has a user of its own (no namespaces: "namespaces" is false)',
+      },
     ]);
   });
 
@@ -67,7 +78,7 @@ describe.skipIf(!isRoot)("on a machine where the worker is root", () => {
       ok: false,
       detail: expect.stringContaining("chmod o+x "),
     });
-    const [wanted] = await checksOf({ runAs: "auto" }, { open: false });
+    const [wanted] = await checksOf({ runAs: "auto", namespaces: false }, { open: false });
     expect(wanted).toMatchObject({
       name: "wall",
       ok: true,
@@ -78,5 +89,27 @@ describe.skipIf(!isRoot)("on a machine where the worker is root", () => {
   test("a range that is too small is named", async () => {
     const [check] = await checksOf({ runAs: { uids: "200000-200003" } });
     expect(check?.detail).toContain("200000-200003");
+  });
+});
+
+test.skipIf(!hasNamespaces)("each attempt sees only its own processes and files", async () => {
+  const [alone] = await checksOf({ runAs: "worker", namespaces: "required" });
+  expect(alone).toMatchObject({
+    ok: true,
+    detail: expect.stringMatching(/^namespaces: each attempt sees only its own .*no users: "runAs"/),
+  });
+  const both = {
+    name: "wall",
+    ok: true,
+    detail: expect.stringMatching(/^both: .* its own processes and files$/),
+  };
+  if (isRoot) expect(await checksOf({ runAs: "users" })).toMatchObject([both]);
+});
+
+test("a program that is required and does not work is named, with what it said", async () => {
+  const [missing] = await checksOf({ runAs: "worker", namespaces: { bwrap: "/bin/false" } });
+  expect(missing).toMatchObject({
+    ok: false,
+    detail: expect.stringMatching(/^"namespaces" requires a wall .*bubblewrap cannot start a process here/),
   });
 });

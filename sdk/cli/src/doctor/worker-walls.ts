@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
-import { WALLS } from "@towpath/contract";
 import { z } from "zod";
 import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
@@ -9,9 +8,9 @@ import { bad, type Check, good } from "./checks.ts";
 
 /** The answer of the worker's program. */
 const Walls = z.object({
-  wall: z.enum(WALLS),
+  wall: z.enum(["none", "users", "namespaces", "both"]),
   why: z.string(),
-  isRequired: z.boolean(),
+  missing: z.string().nullable(),
   privateKeys: z.array(z.string()),
 });
 
@@ -19,6 +18,8 @@ const Walls = z.object({
 const MEANINGS = {
   none: "all runs of this worker are one trust domain: they can read its key and the data of each other",
   users: "each attempt has a user of its own",
+  namespaces: "each attempt sees only its own processes and files",
+  both: "each attempt has a user of its own, and sees only its own processes and files",
 } as const;
 
 /** Asks the worker's program which wall it would have here, as this user. Null: it did not answer. */
@@ -46,16 +47,16 @@ export async function checkWalls(invocation: Invocation, file: string): Promise<
         `\`towpath worker start --config ${file}\` names the faults of the configuration`,
       ),
     ];
-  const { wall, why, isRequired, privateKeys } = found;
+  const { wall, why, missing, privateKeys } = found;
   const detail = `${wall}: ${MEANINGS[wall]}${why === "" ? "" : ` (${why})`}`;
   return [
-    isRequired && wall === "none"
-      ? bad(
+    missing === null
+      ? good("wall", detail)
+      : bad(
           "wall",
-          `"runAs" requires one, and there is none: ${why}`,
-          "remove this reason, or change `runAs`",
-        )
-      : good("wall", detail),
+          `"${missing}" requires a wall that cannot stand here: ${why}`,
+          `remove this reason, or change \`${missing}\``,
+        ),
     ...privateKeys.map((path) =>
       bad(
         "signing key",

@@ -102,8 +102,8 @@ export const WorkerHold = z.object({
 export type WorkerHold = z.infer<typeof WorkerHold>;
 
 /**
- * What separates the runs of a worker from each other. `none`: they run as the worker's user and can read what it can.
- * `users`: each attempt has a user of its own.
+ * The users of a worker's runs. `none`: they run as the worker's user, and can read what it can unless they have namespaces of
+ * their own. `users`: each attempt has a user of its own.
  */
 export const WALLS = ["none", "users"] as const;
 export const Wall = z.enum(WALLS);
@@ -161,7 +161,14 @@ export const Worker = z.object({
   wall: Wall.nullable()
     .default(null)
     .describe(
-      "What separates its runs from each other. `none`: all its runs are one trust domain. Null: an earlier release does not report it.",
+      "The users of its runs. `none`: they run as the worker's user, and are one trust domain unless they have `namespaces`. Null: an earlier release does not report it.",
+    ),
+  namespaces: z
+    .boolean()
+    .nullable()
+    .default(null)
+    .describe(
+      "Whether each of its runs has namespaces of its own: it sees only its own processes and files. Null: an earlier release does not report it.",
     ),
   firstSeenAt: Instant,
   lastSeenAt: Instant,

@@ -67,11 +67,13 @@ export const OpenSession = z.strictObject({
     .max(REPORTED_NAMES_MAX)
     .optional()
     .describe("The names of the code registries in its configuration."),
-  wall: Wall.optional().describe("What separates its runs from each other: nothing, or users."),
+  wall: Wall.optional().describe("Whether its runs have users of their own."),
   namespaces: z
     .boolean()
     .optional()
-    .describe("Whether each of its runs has namespaces of its own: it sees only its own processes and files."),
+    .describe(
+      "Whether each of its runs has namespaces of its own: it sees only its own processes and files.",
+    ),
   stableName: z
     .boolean()
     .optional()

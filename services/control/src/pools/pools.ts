@@ -158,6 +158,7 @@ function workerOf(row: store.WorkerRow, pool: string): WorkerFacts {
     secrets: row.secrets,
     registries: row.registries,
     wall: row.wall,
+    namespaces: row.namespaces,
     paused: pauseOf(row),
     firstSeenAt: dateOf(row.firstSeenMs).toISOString(),
     lastSeenAt: dateOf(row.lastSeenMs).toISOString(),

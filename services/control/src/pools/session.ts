@@ -155,7 +155,7 @@ export async function openSession(
   await full.refuse(deps, { workspaceId: scope.workspaceId, workerId: input.workerId });
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
   const { name, version, capacity, amounts = {}, stores = {}, workerId, process } = input;
-  const { secrets = null, registries = null, wall = null, workspaceKeys = null } = input;
+  const { secrets = null, registries = null, wall = null, namespaces = null, workspaceKeys = null } = input;
   const generation = await inTransaction(deps, async (tx) => {
     await writeChanges(tx, [{ workspaceId: scope.workspaceId, kind: "worker", entityId: workerId }]);
     const noted = await upsertWorker(tx, {
@@ -169,6 +169,7 @@ export async function openSession(
       secrets,
       registries,
       wall,
+      namespaces,
       workspaceKeys,
       protocol,
       process,

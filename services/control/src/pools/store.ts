@@ -160,6 +160,7 @@ export interface WorkerRow extends Record<string, unknown> {
   readonly secrets: string[] | null;
   readonly registries: string[] | null;
   readonly wall: Wall | null;
+  readonly namespaces: boolean | null;
   readonly draining: boolean;
   /** Null unless its machine is declared gone. */
   readonly goneMs: number | null;
@@ -178,7 +179,7 @@ export interface WorkerRow extends Record<string, unknown> {
 /** The columns of a `WorkerRow`. */
 const workerColumns = (
   clock: Clock,
-) => sql`id, name, version, capacity, amounts, stores, secrets, registries, wall, draining,
+) => sql`id, name, version, capacity, amounts, stores, secrets, registries, wall, namespaces, draining,
   ${online(clock)} as online, extract(epoch from gone_at)::float8 * 1000 as "goneMs", gone_by as "goneBy",
   extract(epoch from stopped_at)::float8 * 1000 as "stoppedMs",
   case when paused_until > ${now(clock)} then extract(epoch from paused_until)::float8 * 1000 end
@@ -301,6 +302,7 @@ export interface SeenWorker {
   readonly secrets: string[] | null;
   readonly registries: string[] | null;
   readonly wall: Wall | null;
+  readonly namespaces: boolean | null;
   readonly process: string;
 }
 
@@ -316,16 +318,16 @@ export async function upsertWorker(
 ): Promise<{ generation: number; isNew: boolean } | null> {
   const [row] = await to.execute<{ generation: string; isNew: boolean }>(sql`
     insert into worker as w (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, amounts, stores, secrets,
-      registries, wall, workspace_keys, first_seen_at, last_seen_at, process, generation)
+      registries, wall, namespaces, workspace_keys, first_seen_at, last_seen_at, process, generation)
     values (${args.workspaceId}, ${args.id}, ${args.poolId}, ${args.keyId}, ${args.name}, ${args.version}, ${args.protocol},
       ${args.capacity}, ${JSON.stringify(args.amounts)}::text::jsonb, ${JSON.stringify(args.stores)}::text::jsonb,
       ${args.secrets && JSON.stringify(args.secrets)}::text::jsonb, ${args.registries && JSON.stringify(args.registries)}::text::jsonb,
-      ${args.wall}, ${args.workspaceKeys && JSON.stringify(args.workspaceKeys)}::text::jsonb, ${now(args.clock)}, ${now(args.clock)}, ${args.process}, 1)
+      ${args.wall}, ${args.namespaces}, ${args.workspaceKeys && JSON.stringify(args.workspaceKeys)}::text::jsonb, ${now(args.clock)}, ${now(args.clock)}, ${args.process}, 1)
     on conflict (workspace_id, id) do update set
       pool_id = excluded.pool_id, key_id = excluded.key_id, name = excluded.name, version = excluded.version,
       protocol = excluded.protocol, capacity = excluded.capacity, amounts = excluded.amounts,
       stores = excluded.stores, secrets = excluded.secrets, registries = excluded.registries, wall = excluded.wall,
-      workspace_keys = excluded.workspace_keys, draining = false,
+      namespaces = excluded.namespaces, workspace_keys = excluded.workspace_keys, draining = false,
       gone_at = null, gone_by = null, stopped_at = null,
       last_seen_at = excluded.last_seen_at, process = excluded.process,
       generation = w.generation + case when w.process = excluded.process then 0 else 1 end,

@@ -42,6 +42,8 @@ export const worker = pgTable(
     registries: jsonb("registries").$type<string[]>(),
     /** What separates its runs from each other. Null: not reported. */
     wall: text("wall").$type<Wall>(),
+    /** Whether each of its runs has namespaces of its own. Null: not reported. */
+    namespaces: boolean("namespaces"),
     /** The ids of its workspace keys. Null: it has none. */
     workspaceKeys: jsonb("workspace_keys").$type<string[]>(),
     draining: boolean("draining").notNull().default(false),

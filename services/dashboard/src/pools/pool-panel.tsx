@@ -52,7 +52,8 @@ function slotsText(workers: readonly Worker[]): string {
 
 /** Says so if the runs of an online worker can read what the worker can. */
 function trustText(workers: readonly Worker[]): string {
-  return workers.some(({ online, wall }) => online && wall === "none") ? "; one trust domain" : "";
+  const isOneDomain = workers.some((one) => one.online && one.wall === "none" && one.namespaces !== true);
+  return isOneDomain ? "; one trust domain" : "";
 }
 
 function Workers({ pool, query }: { pool: Pool; query: QueryState<{ items: Worker[] }> }) {

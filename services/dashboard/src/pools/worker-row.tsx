@@ -141,18 +141,32 @@ function RemoveButton({ worker }: { worker: Worker }) {
   );
 }
 
-const WALL_TEXTS = {
+const WALLS = {
   none: {
     text: "one trust domain",
     title: "No wall: all runs of this worker run as its user and can read its key and each other's data.",
   },
   users: { text: "wall: users", title: "Each attempt has a user of its own." },
+  namespaces: {
+    text: "wall: namespaces",
+    title: "Each attempt sees only its own processes and files.",
+  },
+  both: {
+    text: "wall: users, namespaces",
+    title: "Each attempt has a user of its own, and sees only its own processes and files.",
+  },
 } as const;
 
+function wallOf({ wall, namespaces }: Pick<Worker, "wall" | "namespaces">): keyof typeof WALLS {
+  if (namespaces === true) return wall === "users" ? "both" : "namespaces";
+  return wall === "users" ? "users" : "none";
+}
+
 /** What separates the runs of a worker. */
-function WallNote({ wall }: Pick<Worker, "wall">) {
-  if (wall === null) return null;
-  const { text, title } = WALL_TEXTS[wall];
+function WallNote({ worker }: { worker: Worker }) {
+  if (worker.wall === null) return null;
+  const wall = wallOf(worker);
+  const { text, title } = WALLS[wall];
   return (
     <span
       className={`text-12 whitespace-nowrap ${wall === "none" ? "text-warn" : "text-faint"}`}
@@ -175,7 +189,7 @@ export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
       <span className={`w-20 font-medium ${look}`}>{text}</span>
       <span className="min-w-0 truncate font-medium">{worker.name}</span>
       <span className="hidden text-12 text-faint sm:inline">{worker.version}</span>
-      {worker.online && <WallNote wall={worker.wall} />}
+      {worker.online && <WallNote worker={worker} />}
       {worker.paused && <span className="text-12 text-warn">{worker.paused.reason}</span>}
       <Gone worker={worker} now={now} />
       {!worker.online && worker.held === 0 && <RemoveButton worker={worker} />}
