@@ -10,7 +10,7 @@ let stack: Stack;
 let worker: TestProcess;
 
 beforeAll(async () => {
-  stack = await startStack({ walls: true });
+  stack = await startStack({ walls: "users" });
   await deployHeld(stack);
   worker = await stack.startWorker();
 });

@@ -12,7 +12,7 @@ let stack: Stack;
 let worker: TestProcess;
 
 beforeAll(async () => {
-  stack = await startStack({ walls: true });
+  stack = await startStack({ walls: "users" });
   worker = await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());

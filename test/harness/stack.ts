@@ -70,10 +70,11 @@ export interface StackOptions {
   /** The database. @default a clone of the test server's migrated template */
   readonly database?: { readonly url: string; drop(): Promise<void> } | "embedded";
   /**
-   * Its workers give each attempt a user of its own, as a worker that is root does. Without root on Linux they cannot.
+   * Its workers have their default walls: users if they are root, and namespaces where they are possible. `users`: no namespaces,
+   * for tests that signal the processes that flows name.
    * @default false
    */
-  readonly walls?: boolean;
+  readonly walls?: boolean | "users";
   /** Leaves the workspace as a new user finds it: without the pool `local` and the worker's key. @default false */
   readonly bare?: boolean;
   /** The source tree whose programs and packages are used unless a call names another. @default this repository */
@@ -222,9 +223,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     options.database === "embedded" ? null : (options.database ?? (await createTestDatabase()));
   const folder = await mkdtemp(join(tmpdir(), "towpath-e2e-"));
   removeWithUs(folder);
-  if (options.walls === true) await chmod(folder, 0o711);
+  const hasWalls = options.walls !== undefined && options.walls !== false;
+  if (hasWalls) await chmod(folder, 0o711);
   await mkdir(join(folder, WORK), { mode: 0o755 });
-  const walls = options.walls === true ? wallSettings(folder) : { runAs: "worker" };
+  const users = options.walls === "users" ? { namespaces: false } : {};
+  const walls = hasWalls ? { ...wallSettings(folder), ...users } : { runAs: "worker" };
   await writeKeys(folder);
   const { controlEnv: env = {}, root = ROOT } = options;
   let running = await startControl({ folder, root, databaseUrl: database?.url ?? null, port: 0, env });
@@ -277,7 +280,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       const ofWalls = tree === ROOT ? walls : {};
       const all = { ...workerSettings({ folder, url, name }), ...ofWalls, ...settings };
       // Where attempts have users of their own, their cache stays apart.
-      if (options.walls !== true) await shareCompiled(all.stateDir);
+      if (!hasWalls) await shareCompiled(all.stateDir);
       await writeFile(config, JSON.stringify(all));
       const worker = startProcess({
         command: process.execPath,
