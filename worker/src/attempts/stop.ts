@@ -174,7 +174,7 @@ export function watchLinger(deps: AttemptDeps, claimed: ClaimedAttempt): void {
 /** Which processes of the attempt still run: child processes, or else the attempt's own. */
 async function stillRunning({ process, store }: ClaimedAttempt): Promise<string> {
   if (!process?.mark) return "";
-  const found = (await findMarked(process.mark)).filter(({ name }) => name !== "bwrap");
+  const found = (await findMarked(process.mark, process.identity)).filter(({ name }) => name !== "bwrap");
   const own =
     store.files.room === null
       ? [process.identity.pid]

@@ -131,7 +131,8 @@ async function killLeftovers(
     // The end of the first process would end these too, before they could be named.
     if (isInside(claimed)) for (const row of await processesUnder(identity.pid)) note(row);
     await killGroup(identity, "SIGKILL", options);
-    const left = mark === "" ? [] : await killMarked(mark, { sleep: deps.sleep, onKill: note });
+    const left =
+      mark === "" ? [] : await killMarked(mark, { root: identity, sleep: deps.sleep, onKill: note });
     if (claimed.user !== null) await deps.walls.users?.end(claimed.user, note);
     if (left.length > 0)
       deps.log.error(

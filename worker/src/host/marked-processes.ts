@@ -1,5 +1,11 @@
 import { readdir } from "node:fs/promises";
-import { listProcesses, type ProcessIdentity, type ProcessRow, readProcess } from "@towpath/contract/process";
+import {
+  listProcesses,
+  type ProcessIdentity,
+  type ProcessRow,
+  readProcess,
+  startedBefore,
+} from "@towpath/contract/process";
 import { sleep as realSleep, type Sleep } from "./clock.ts";
 import { firstEnvironment } from "./first-environment.ts";
 
@@ -18,12 +24,13 @@ export interface MarkedProcess extends ProcessIdentity {
  * The running processes whose first environment has an entry that begins with a text such as `NAME=value`. A
  * process keeps its mark in every group and session, and loses it only with its environment. Linux only:
  * elsewhere the list is empty.
+ * @param root the first process with the mark, from which all others descend: older processes are not looked at
  */
-export async function findMarked(prefix: string): Promise<MarkedProcess[]> {
+export async function findMarked(prefix: string, root?: ProcessIdentity): Promise<MarkedProcess[]> {
   if (process.platform !== "linux") return [];
   const found: MarkedProcess[] = [];
   for (const row of await listProcesses()) {
-    if (row.zombie) continue;
+    if (row.zombie || (root !== undefined && startedBefore(row, root))) continue;
     const mark = (await firstEnvironment(row.pid)).find((entry) => entry.startsWith(prefix));
     if (mark !== undefined) found.push({ pid: row.pid, start: row.start, mark, name: row.name });
   }
@@ -42,17 +49,23 @@ export async function describeProcesses(found: readonly MarkedProcess[]): Promis
 /**
  * Kills the processes under a prefix, and those that they start meanwhile, until none is left.
  * @param args.except Marks to keep.
+ * @param args.root The first process with the mark, if it is known: then the search is faster.
  * @param args.onKill Called with each killed process.
  * @returns Those still running at the end: none, unless the system refused or they fork without end.
  */
 export async function killMarked(
   prefix: string,
-  args: { except?: ReadonlySet<string>; sleep?: Sleep; onKill?: (row: ProcessRow) => void } = {},
+  args: {
+    except?: ReadonlySet<string>;
+    root?: ProcessIdentity;
+    sleep?: Sleep;
+    onKill?: (row: ProcessRow) => void;
+  } = {},
 ): Promise<MarkedProcess[]> {
-  const { except, sleep = realSleep, onKill } = args;
+  const { except, root, sleep = realSleep, onKill } = args;
   let left: MarkedProcess[] = [];
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    left = (await findMarked(prefix)).filter(({ mark }) => !except?.has(mark));
+    left = (await findMarked(prefix, root)).filter(({ mark }) => !except?.has(mark));
     if (left.length === 0) return [];
     for (const one of left) await kill(one, onKill);
     await sleep(BETWEEN_ROUNDS_MS);

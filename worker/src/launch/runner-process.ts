@@ -168,7 +168,7 @@ async function startRunner(
       // It has nothing to lose, and a kill is certain.
       if (child.exitCode === null && child.signalCode === null) await killGroup(identity, "SIGKILL");
       await exited;
-      if (ranCode) await killMarked(mark);
+      if (ranCode) await killMarked(mark, { root: identity });
       await removeIfAny(dir);
       if (user !== null) await deps.walls.users?.[isOwn ? "release" : "end"](user);
     },

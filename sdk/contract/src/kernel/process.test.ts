@@ -10,6 +10,7 @@ import {
   parsePsLine,
   readBootId,
   readProcess,
+  startedBefore,
 } from "./process.ts";
 
 const TAIL = "1 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2000 18446744073709551615";
@@ -53,6 +54,18 @@ test("this process is found by pid and in the list, with the same start", async 
   const self = await readProcess(process.pid);
   expect(self?.zombie).toBe(false);
   expect(await listProcesses()).toContainEqual(self);
+});
+
+test("the start times of processes are compared by number, and only within one boot", () => {
+  const at = (start: string) => ({ pid: 1, start });
+  expect(startedBefore(at("boot:99"), at("boot:100"))).toBe(true);
+  for (const [one, other] of [
+    ["boot:100", "boot:99"],
+    ["boot:100", "boot:100"],
+    ["earlier:99", "boot:100"],
+    ["Sat Nov 21 06:22:01 2026", "Sat Nov 21 06:22:02 2026"],
+  ] as const)
+    expect(startedBefore(at(one), at(other))).toBe(false);
 });
 
 test("pids that cannot exist have no process", async () => {

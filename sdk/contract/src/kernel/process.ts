@@ -66,6 +66,18 @@ export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
 }
 
 /**
+ * Whether a process started before another one of the same boot, so that it cannot descend from that one. False where the start
+ * times cannot be compared, as outside of Linux.
+ */
+export function startedBefore(one: ProcessIdentity, other: ProcessIdentity): boolean {
+  const [first, second] = [STARTED.exec(one.start), STARTED.exec(other.start)];
+  return first !== null && first[1] === second?.[1] && Number(first[2]) < Number(second?.[2]);
+}
+
+/** A boot and a number of clock ticks. */
+const STARTED = /^([^:\s]+):(\d+)$/;
+
+/**
  * Parses the text of `/proc/PID/stat` (proc_pid_stat(5)), or returns undefined if it is not one.
  * The second field is the command's name in parentheses and may itself hold spaces, parentheses and
  * newlines, so fields are counted from the *last* closing parenthesis.
