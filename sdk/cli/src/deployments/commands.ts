@@ -17,6 +17,8 @@ import { FLOOR_LAG } from "./floor.ts";
 import { headText, type LedgerUse, ledgerFile } from "./ledger.ts";
 import { loadProject } from "./load-project.ts";
 import { warmOwnPackages } from "./own-packages.ts";
+import { findConfig } from "./python/config-file.ts";
+import { describeAhead } from "./python/describe-ahead.ts";
 import { type Renewal, renew } from "./renew.ts";
 import { shortDigest } from "./short-digest.ts";
 import { askStage, type StageChoice } from "./stage.ts";
@@ -41,6 +43,8 @@ export interface DeployCommand {
 
 /** Loads modules ahead and waits for the start signal. @throws Failure if the parent is gone. */
 async function untilTold(root: string): Promise<void> {
+  const found = await findConfig(root).catch(() => null);
+  if (found !== null && found.kind !== "typescript") describeAhead(root);
   void Promise.allSettled([warmOwnPackages(root), warmBundler()]);
   for await (const chunk of process.stdin) if (String(chunk).includes("\n")) return;
   throw new Failure("The parent process ended before it gave the start signal.", { exit: "interrupted" });

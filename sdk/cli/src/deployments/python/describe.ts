@@ -1,4 +1,5 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +7,7 @@ import { shellWord } from "@towpath/contract";
 import { z } from "zod";
 import { Failure } from "../../failure.ts";
 import { readIfThere } from "../../kernel/state-folder.ts";
+import { tellWaiting } from "./describe-ahead.ts";
 import { type ProjectPython, pythonFor } from "./python-for.ts";
 import { PYTHON_SDK } from "./python-sdk.ts";
 
@@ -97,17 +99,32 @@ function faulty(code: string, message: string, next: readonly string[]): Failure
   return new Failure(message, { exit: "configuration", code, next });
 }
 
-/** Runs Python. Its output goes to a file: a process that a module has started may keep a pipe open. */
+/** Runs Python, or tells the one that waits. Its output goes to a file: a process that a module has started may keep a pipe open. */
 async function runPython(
   python: ProjectPython,
-  args: { words: readonly string[]; folder: string; limitMs: number },
+  args: { words: readonly [request: string, answer: string]; folder: string; limitMs: number },
 ): Promise<Ended> {
-  await using output = await open(join(args.folder, "output"), "w");
-  const child = spawn(python.path, args.words, {
-    cwd: args.folder,
+  const { words, folder, limitMs } = args;
+  const path = join(folder, "output");
+  await using output = await open(path, "w");
+  const told = tellWaiting(python, { words, folder, output: path });
+  if (told !== null) {
+    const ended = await endOf(told, limitMs);
+    // One that ended before it was told has loaded nothing. The next one shows why.
+    if (ended.code === 0 || existsSync(nowFile(words[1]))) return ended;
+  }
+  const child = spawn(python.path, ["-B", "-c", DESCRIBE, PYTHON_SDK, ...words], {
+    cwd: folder,
     stdio: ["ignore", output.fd, output.fd],
   });
-  const killing = setTimeout(() => child.kill("SIGKILL"), args.limitMs);
+  return await endOf(child, limitMs);
+}
+
+/** The file that names what is being loaded. */
+const nowFile = (answerFile: string) => `${answerFile}.now`;
+
+async function endOf(child: ChildProcess, limitMs: number): Promise<Ended> {
+  const killing = setTimeout(() => child.kill("SIGKILL"), limitMs);
   try {
     return await new Promise<Ended>((resolve, reject) => {
       child.once("error", reject);
@@ -192,7 +209,7 @@ export async function describePython(
     const [requestFile, answerFile] = [join(folder, "request.json"), join(folder, "answer.json")];
     await writeFile(requestFile, JSON.stringify({ ...request, root, limitSeconds }));
     const ended = await runPython(python, {
-      words: ["-B", "-c", DESCRIBE, PYTHON_SDK, requestFile, answerFile],
+      words: [requestFile, answerFile],
       folder,
       limitMs: limitSeconds * 1000 + KILL_AFTER_MS,
     }).catch((cause: unknown) => {
@@ -201,7 +218,7 @@ export async function describePython(
     const answer = await readIfThere(answerFile);
     if (answer === null) {
       const output = await readFile(join(folder, "output"), "utf8");
-      const now = (await readIfThere(`${answerFile}.now`)) ?? "";
+      const now = (await readIfThere(nowFile(answerFile))) ?? "";
       throw withoutAnswer(python, { root, output, now, ended, limitSeconds });
     }
     const parsed = Answer.parse(JSON.parse(answer));
