@@ -110,7 +110,7 @@ async function runPython(
   const told = tellWaiting(python, { words, folder, output: path });
   if (told !== null) {
     const ended = await endOf(told, limitMs);
-    // One that ended before it was told has loaded nothing. The next one shows why.
+    // One that ended while it waited has loaded nothing. The next one shows why.
     if (ended.code === 0 || existsSync(nowFile(words[1]))) return ended;
   }
   const child = spawn(python.path, ["-B", "-c", DESCRIBE, PYTHON_SDK, ...words], {
