@@ -170,3 +170,25 @@ describe("a planted breach of the rule", () => {
     });
   }
 });
+
+test("SECURITY.md names tests that exist, for each party, and every group of attacks", () => {
+  const page = readFileSync(join(ROOT, "SECURITY.md"), "utf8");
+  const [, model = ""] = page.split("## Who can do what");
+  const parties = (model.split("\n## ")[0] ?? "").split("\n### ").slice(1);
+  expect(parties.length).toBeGreaterThan(12);
+  for (const party of parties) {
+    const rows = party.split("\n").filter((line) => /^\| (?!can |---)/.test(line));
+    expect(rows.length, party).toBeGreaterThan(1);
+    for (const row of rows)
+      expect(row.split(" | ").at(-1), row).toMatch(/\.test\.ts`|attacks of the groups? `/);
+  }
+  const named = page.match(/[\w./-]+\.test\.ts(?=`)/g) ?? [];
+  const paths = new Set(files.map(({ path }) => path));
+  expect(named.filter((path) => !paths.has(path))).toEqual([]);
+  const source = readFileSync(join(ROOT, "sdk/cli/src/attack/attack.ts"), "utf8");
+  const [, list = ""] = /GROUPS = \[([^\]]+)\]/.exec(source) ?? [];
+  const groups = [...list.matchAll(/"(\w+)"/g)].map(([, name]) => name);
+  expect(groups.length).toBeGreaterThan(7);
+  const said = model.match(/attacks of the groups? [^|]*/g)?.join() ?? "";
+  expect(groups.filter((name) => !said.includes(`\`${name}\``))).toEqual([]);
+});
