@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from "undici";
+import type { Dispatcher } from "undici";
 import { proxySettings } from "../../kernel/proxy.ts";
 import { RegistryFault } from "./fault.ts";
 
@@ -60,13 +60,11 @@ const SILENCE_MS = 60_000;
 
 /** Opens connections to a registry. Credentials go to the origin of `url` and to no other. */
 export function openRegistryHttp(url: string, ground: RegistryGround): RegistryHttp {
-  const options = {
-    connect: { timeout: CONNECT_MS },
-    headersTimeout: SILENCE_MS,
-    bodyTimeout: SILENCE_MS,
+  let opened: Promise<Dispatcher> | null = null;
+  const dispatcher = () => {
+    opened ??= openDispatcher(ground);
+    return opened;
   };
-  const proxy = proxySettings(ground.environment);
-  const dispatcher = proxy === null ? new Agent(options) : new EnvHttpProxyAgent({ ...options, ...proxy });
   const { origin } = new URL(url);
   return {
     origin,
@@ -77,12 +75,29 @@ export function openRegistryHttp(url: string, ground: RegistryGround): RegistryH
         { dispatcher, origin, signal: ground.signal },
         { call: { method: "GET", url: to.href, authorization }, url: to, isOwn: true },
       ),
-    [Symbol.asyncDispose]: () => dispatcher.destroy(),
+    [Symbol.asyncDispose]: async () => {
+      // A fault of opening was the fault of the request.
+      await (await opened?.catch(() => null))?.destroy();
+    },
   };
 }
 
+/** Loaded only for a registry that is reached by HTTP: it takes 60 ms of processor time. */
+const loadUndici = () => import("undici");
+
+async function openDispatcher({ environment }: RegistryGround): Promise<Dispatcher> {
+  const options = {
+    connect: { timeout: CONNECT_MS },
+    headersTimeout: SILENCE_MS,
+    bodyTimeout: SILENCE_MS,
+  };
+  const { Agent, EnvHttpProxyAgent } = await loadUndici();
+  const proxy = proxySettings(environment);
+  return proxy === null ? new Agent(options) : new EnvHttpProxyAgent({ ...options, ...proxy });
+}
+
 interface Connections {
-  readonly dispatcher: Dispatcher;
+  dispatcher(): Promise<Dispatcher>;
   readonly origin: string;
   readonly signal: AbortSignal;
 }
@@ -143,8 +158,9 @@ async function exchange(
     ...(authorization !== null && isOwn && { authorization }),
   };
   try {
+    const { request } = await loadUndici();
     const answer = await request(url, {
-      dispatcher,
+      dispatcher: await dispatcher(),
       method,
       headers,
       signal,
