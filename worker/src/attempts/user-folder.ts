@@ -1,5 +1,5 @@
-import { constants } from "node:fs";
-import { chmod, lchown, lstat, open } from "node:fs/promises";
+import { chmodSync, closeSync, constants, fchmodSync, fchownSync, lchownSync, openSync } from "node:fs";
+import { lstat } from "node:fs/promises";
 import { join } from "node:path";
 import { CLAIM_FILES } from "./paths.ts";
 
@@ -15,28 +15,34 @@ const GROUP_READS = 0o640;
 
 type User = { readonly uid: number };
 
+/*
+ * The start of each run waits for these calls, and none of them waits for a disk. In the thread pool each one would wait for its turn:
+ * that added 10 ms to a start on two busy cores.
+ */
+
 /** Lets the processes of a user use a claim's folder, and no others. */
 export async function letEnter(dir: string, { uid }: User): Promise<void> {
-  await lchown(join(dir, CLAIM_FILES.work), uid, uid);
+  lchownSync(join(dir, CLAIM_FILES.work), uid, uid);
   await letRead(join(dir, CLAIM_FILES.tokenFile), { uid });
-  await lchown(dir, ROOT, uid);
-  await chmod(dir, GROUP_ADDS);
+  lchownSync(dir, ROOT, uid);
+  chmodSync(dir, GROUP_ADDS);
 }
 
 /** Lets the processes of a user connect to a socket in a folder of its own. */
 export async function letEnterSocketFolder(dir: string, { uid }: User): Promise<void> {
-  await lchown(dir, ROOT, uid);
-  await chmod(dir, GROUP_ENTERS);
+  lchownSync(dir, ROOT, uid);
+  chmodSync(dir, GROUP_ENTERS);
 }
 
 /** Lets a user read a file of the worker. */
 export async function letRead(path: string, { uid }: User): Promise<void> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  // A pipe of this name, which a process of the user may have made, must not block the worker.
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    await file.chown(ROOT, uid);
-    await file.chmod(GROUP_READS);
+    fchownSync(file, ROOT, uid);
+    fchmodSync(file, GROUP_READS);
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 
