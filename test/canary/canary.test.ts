@@ -3,7 +3,7 @@ import { SENT } from "./canaries.ts";
 import { createScanner } from "./scan.ts";
 import { leaveRemains, type Remains } from "./scene.ts";
 
-const PLACES = ["dump", "files", "log", "wire"] as const;
+const PLACES = ["dump", "files", "log", "wire", "notices"] as const;
 
 /** The kinds whose canary is in a place, sorted. */
 function found(
@@ -40,6 +40,12 @@ describe("a workspace that is not sealed", () => {
       expect(found(remains, place)).toEqual(sent.sort());
     },
   );
+
+  test("notifies of runs by their names, and of questions by their titles", () => {
+    const named = ["parameter", "question's title"];
+    const sent = remains.languages.flatMap((language) => named.map((kind) => `${language}: ${kind}`));
+    expect(found(remains, "notices")).toEqual(sent.sort());
+  });
 
   test("shows no canary in its log", () => {
     expect(found(remains, "log")).toEqual([]);

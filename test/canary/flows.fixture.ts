@@ -4,6 +4,7 @@ import type { Canaries } from "./scan.ts";
 /** `C` holds the canaries by their kinds. The job's backend is a folder. */
 const TYPESCRIPT = `
 import { access, writeFile } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import { artifact, ctx, flow, job, log, secret, suspend, task } from "towpath";
 import { z } from "zod";
 import { C } from "./canaries.ts";
@@ -33,6 +34,17 @@ const progress = task({ name: "progress" }, async (folder: string) => {
   if (before !== C["kept progress"]) throw new Error("the progress is gone");
 });
 
+/** Its backend has no key. The test sends its callback. */
+const called = job({
+  name: "called",
+  callback: true,
+  idempotent: true,
+  submit: async (key, { folder, name }: { folder: string; name: string }, { callbackUrl }) => {
+    await writeFile(folder + "/" + name, callbackUrl ?? "");
+    return { folder, secret: C["job's handle"] };
+  },
+});
+
 const train = job({
   name: "train",
   pollEvery: "1s",
@@ -53,6 +65,10 @@ export const all = flow({ name: "all", input, runName: "named {given}" }, async 
   log.info("a line of " + C["log line"] + ", parameter " + given + ", secret " + secret("door-typescript"));
   console.log(C["printed line"] + process.env.MODE + Buffer.from(secret("door-typescript")).toString("base64"));
   await artifact.markdown({ key: "note", title: C["artifact's title"], text: C["artifact's body"] });
+  await artifact.table({ key: "rows", columns: ["row"], rows: [[C["artifact's table"]]] });
+  await artifact.image({ key: "picture", mediaType: "image/png", bytes: new TextEncoder().encode(C["artifact's image"]) });
+  await artifact.link({ key: "place", url: "https://example.com/", text: C["artifact's link"] });
+  await artifact.progress({ key: "part", total: 2, unit: C["artifact's unit"] }).update(1);
   await run.save("rows", { rows: [C["saved value"]] });
   await plain(C["argument of a task"]);
   await cached(C["argument of a cached task"]);
@@ -62,14 +78,31 @@ export const all = flow({ name: "all", input, runName: "named {given}" }, async 
   await farFails.with({ pool: "gpu" })().catch(() => {});
   await suspend.job(train, { folder, input: C["job's input"], fails: false });
   await suspend.job(train, { folder, input: C["job's input"], fails: true }, { key: "second" }).catch(() => {});
+  await suspend.job(called, { folder, name: "callback-result" });
+  await suspend.job(called, { folder, name: "callback-error" }, { key: "second" }).catch(() => {});
   await ctx.runDeployment("child", { given: C["parameter of a child run"] });
-  await suspend.event("landed", { key: "typescript", schema: z.object({ said: z.string().describe(C["event's schema"]) }) });
+  await suspend.event("landed", { key: C["event's key"], schema: z.object({ said: z.string().describe(C["event's schema"]) }) });
   const schema = z.object({ why: z.string().describe(C["question's schema"]) });
   await suspend.input({ title: C["question's title"], schema });
   return { useless, result: C["result of a run"] };
 });
 export const breaks = flow({ name: "breaks" }, async () => {
   throw new Error(C["error of a run"] + secret("door-typescript"));
+});
+const spins = task({ name: "spins" }, async (folder: string) => {
+  log.info(C["line of a cancelled task"]);
+  await writeFile(folder + "/spins", "");
+  for (;;) await pause(20);
+});
+export const stops = flow({ name: "stops", input: z.object({ folder: z.string() }) }, async ({ folder }) => spins(folder));
+/** Waits for the death of its worker, then for that of the control plane. */
+export const survives = flow({ name: "survives", input: z.object({ folder: z.string() }) }, async ({ folder }) => {
+  log.info(C["line before the worker dies"]);
+  await writeFile(folder + "/worker", "");
+  while (!(await isThere(folder + "/restarted"))) await pause(20);
+  await writeFile(folder + "/control", "");
+  while (!(await isThere(folder + "/finish"))) await pause(20);
+  log.info(C["line without a control plane"]);
 });
 export const waits = flow({ name: "waits", input: z.object({ given: z.string() }) }, async ({ given }) => {
   await ctx.keep("half", C["kept progress"]);
@@ -80,7 +113,7 @@ export const waits = flow({ name: "waits", input: z.object({ given: z.string() }
 const CONFIG = `
 import { cron, defineConfig, deployment, ociLayout } from "towpath/config";
 import { C } from "./flows/canaries.ts";
-import { all, breaks, child, waits } from "./flows/all.ts";
+import { all, breaks, child, stops, survives, waits } from "./flows/all.ts";
 const secrets = ["door-typescript"];
 const retry = { limit: 1, delayMs: 0, causes: ["error", "killed", "lost"] };
 export default defineConfig({
@@ -89,7 +122,9 @@ export default defineConfig({
   stages: { typescript: { pools: { gpu: "local" } } },
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
-    deployment(child),
+    deployment(child, { schedules: [{ name: "yearly", timing: cron("0 0 1 1 *"), parameters: { given: "" } }] }),
+    deployment(stops, { killGraceMs: 1_000 }),
+    deployment(survives, { retry, killGraceMs: 1_000 }),
     deployment(all, {
       secrets,
       retry,
@@ -105,7 +140,7 @@ export default defineConfig({
 `;
 
 const PYTHON = `
-import os, signal
+import os, signal, time
 from dataclasses import dataclass
 from pathlib import Path
 from flows.canaries import C
@@ -171,6 +206,12 @@ def poll(handle: dict) -> JobStatus:
         return JobStatus("failed", error=C["job's error"])
     return JobStatus("completed", {"at": C["job's result"]})
 
+def submit_called(key: str, given: dict, callback_url: str | None) -> dict:
+    (Path(given["folder"]) / given["name"]).write_text(callback_url or "")
+    return {"folder": given["folder"], "secret": C["job's handle"]}
+
+# Its backend has no key. The test sends its callback.
+called = Job("called", callback=True, submit=submit_called, idempotent=True)
 train = Job("train", submit=submit, poll=poll, idempotent=True, poll_every="1s")
 
 @flow
@@ -182,6 +223,10 @@ def everything(folder: str, given: str, usual: str = C["default of a parameter"]
     log.info("a line of " + C["log line"] + ", parameter " + given + ", secret " + secret("door-python"))
     print(C["printed line"] + os.environ["MODE"], flush=True)
     artifact.markdown("note", C["artifact's body"], title=C["artifact's title"])
+    artifact.table("rows", [[C["artifact's table"]]], columns=["row"])
+    artifact.image("picture", b"\\x89PNG\\r\\n\\x1a\\n" + C["artifact's image"].encode())
+    artifact.link("place", "https://example.com/", text=C["artifact's link"])
+    artifact.progress("part", 1, 2, unit=C["artifact's unit"])
     plain(C["argument of a task"])
     cached(C["argument of a cached task"])
     try:
@@ -199,14 +244,42 @@ def everything(folder: str, given: str, usual: str = C["default of a parameter"]
         suspend.job(train, {"folder": folder, "input": C["job's input"], "fails": True}, key="second")
     except Exception:
         pass
+    suspend.job(called, {"folder": folder, "name": "callback-result"})
+    try:
+        suspend.job(called, {"folder": folder, "name": "callback-error"}, key="second")
+    except Exception:
+        pass
     run_child("child", {"given": C["parameter of a child run"]})
-    suspend.event("landed", Said, key="python")
+    suspend.event("landed", Said, key=C["event's key"])
     suspend.input(C["question's title"], Why)
     return {"useless": useless, "result": C["result of a run"]}
 
 @flow
 def breaks() -> None:
     raise RuntimeError(C["error of a run"] + secret("door-python"))
+
+@task
+def spins(folder: str) -> None:
+    log.info(C["line of a cancelled task"])
+    (Path(folder) / "spins").write_text("")
+    while True:
+        time.sleep(0.02)
+
+@flow
+def stops(folder: str) -> None:
+    spins(folder)
+
+@flow
+def survives(folder: str) -> None:
+    """Waits for the death of its worker, then for that of the control plane."""
+    log.info(C["line before the worker dies"])
+    (Path(folder) / "worker").write_text("")
+    while not (Path(folder) / "restarted").exists():
+        time.sleep(0.02)
+    (Path(folder) / "control").write_text("")
+    while not (Path(folder) / "finish").exists():
+        time.sleep(0.02)
+    log.info(C["line without a control plane"])
 
 @flow
 def waits(given: str) -> None:
@@ -215,7 +288,7 @@ def waits(given: str) -> None:
 `;
 const PYTHON_CONFIG = `
 from flows.canaries import C
-from flows.all import breaks, child, everything, waits
+from flows.all import breaks, child, everything, stops, survives, waits
 from towpath.config import cron, deployment, oci_layout, project, stage
 
 retry = {"limit": 1, "delay": 0, "causes": ["error", "killed", "lost"]}
@@ -226,7 +299,12 @@ config = project(
     stages={"python": stage(pools={"gpu": "local"})},
     registry=oci_layout(REGISTRY),
     deployments=[
-        deployment(child),
+        deployment(
+            child,
+            schedules=[{"name": "yearly", "timing": cron("0 0 1 1 *"), "parameters": {"given": ""}}],
+        ),
+        deployment(stops, kill_grace="1s"),
+        deployment(survives, retry=retry, kill_grace="1s"),
         deployment(
             everything,
             secrets=["door-python"],

@@ -1,11 +1,30 @@
+import { once } from "node:events";
 import { readdir, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type Client, createClient } from "@towpath/client";
-import { isFinalRunState, newWorkspaceKey, type Run, uuidv7, type Wait } from "@towpath/contract";
+import {
+  type CallBack,
+  isFinalRunState,
+  newWorkspaceKey,
+  type Run,
+  uuidv7,
+  type Wait,
+} from "@towpath/contract";
+import { chromium } from "playwright-core";
 import postgres from "postgres";
 import { expect, vi } from "vitest";
 import type { Language } from "../e2e/languages.fixture.ts";
-import { type Stack, startProcess, startStack } from "../harness/index.ts";
+import { followSignInLink } from "../harness/follow-link.ts";
+import {
+  CHROMIUM_ARGUMENTS,
+  findChromium,
+  type Stack,
+  startProcess,
+  startStack,
+  type TestProcess,
+} from "../harness/index.ts";
 import { CLI, cleanEnv } from "../harness/stack.ts";
 import { addEnvironment, hasPython } from "../python/interpreters.ts";
 import { startRecordingProxy } from "../wire/recording-proxy.ts";
@@ -19,7 +38,7 @@ export interface Remains {
   readonly canaries: Canaries;
   readonly languages: readonly Language[];
   /** Bytes by where they were. */
-  readonly places: Readonly<Record<"dump" | "files" | "log" | "wire", readonly Buffer[]>>;
+  readonly places: Readonly<Record<"dump" | "files" | "log" | "wire" | "notices", readonly Buffer[]>>;
 }
 
 interface Scene {
@@ -28,20 +47,27 @@ interface Scene {
   readonly client: Client;
   /** Runs a command behind the tap. */
   towpath(...args: readonly string[]): Promise<string>;
+  readonly isSealed: boolean;
 }
 
 /** Runs flows with canaries through success, retry, cancellation, crash, suspension and a remote task, then stops everything. */
 export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
+  if (!hasPython && process.env.CI !== undefined)
+    throw new Error(
+      "The canary scan needs python3, because half of the canaries are in flows in Python. Install python3.",
+    );
   const languages: readonly Language[] = hasPython ? ["typescript", "python"] : ["typescript"];
   const own = languages.map((language) => ({ language, canaries: newCanaries() }));
   await using stack = await startStack({
     database: "embedded",
-    controlEnv: { TOWPATH_LOG_LEVEL: "trace" },
+    controlEnv: { TOWPATH_LOG_LEVEL: "trace", TOWPATH_NOTIFY_PRIVATE: "1" },
   });
+  await using receiver = await startReceiver();
   await using tap = await startRecordingProxy(stack.url);
   const token = (await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim();
   const key = mode === "sealed" ? newWorkspaceKey() : null;
   const client = createClient({ url: tap.url, token, ...(key !== null && { sealing: { keys: [key] } }) });
+  const isSealed = key !== null;
   const env = cleanEnv(key === null ? {} : { TOWPATH_WORKSPACE_KEY: key });
   const towpath = async (...args: readonly string[]) => {
     const all = [CLI, ...args, "--state", stack.folder, "--url", tap.url, "--key", token];
@@ -51,7 +77,7 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
   };
   const workspaceKeys = [{ file: join(stack.folder, "workspace.key") }];
   if (key !== null) await writeFile(join(stack.folder, "workspace.key"), key);
-  const worker = await stack.startWorker({
+  const workerOptions = {
     settings: {
       url: tap.url,
       secrets: Object.fromEntries(languages.map((one) => [`door-${one}`, { env: `DOOR_${one}` }])),
@@ -63,10 +89,23 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
         [`OTHER_${language}`, canaries.get("variable of the worker")],
       ]),
     ),
-  });
+  };
+  const first = await stack.startWorker(workerOptions);
   if (key !== null) await towpath("workspace", "seal", "--yes");
+  await client.createNotifier({ body: { name: "hook", url: receiver.url } });
   await Promise.all(
-    own.map(({ language, canaries }) => play({ stack, client, towpath }, language, canaries)),
+    own.map(({ language, canaries }) => play({ stack, client, towpath, isSealed }, language, canaries)),
+  );
+  await browse({ url: tap.url, client, key, own });
+  // Two questions and a failure in each language.
+  await vi.waitUntil(() => receiver.notices.length >= 3 * languages.length, {
+    timeout: 60_000,
+    interval: 50,
+  });
+  const killed = stack.control;
+  const worker = await surviveKills(
+    { stack, client, languages },
+    { first, restart: () => stack.startWorker(workerOptions) },
   );
   worker.kill("SIGTERM");
   await worker.exited;
@@ -84,7 +123,17 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
       [...one.canaries].map(([kind, text]) => [`${one.language}: ${kind}`, text] as const),
     ),
   );
-  return { canaries, languages, places: { dump, files, log: [Buffer.from(stack.control.output())], wire } };
+  return {
+    canaries,
+    languages,
+    places: {
+      dump,
+      files,
+      log: [killed, stack.control].map((one) => Buffer.from(one.output())),
+      wire,
+      notices: receiver.notices,
+    },
+  };
 }
 
 const bytesOf = (head: readonly string[], body: Buffer) =>
@@ -112,6 +161,27 @@ async function play(scene: Scene, language: Language, canaries: ReadonlyMap<Kind
     await client.createRun({ body: { id, deployment: `${deployment}@${language}`, parameters } });
     return id;
   };
+  const keyed = {
+    id: uuidv7(Date.now()),
+    deployment: `breaks@${language}`,
+    idempotencyKey: value("idempotency key"),
+  };
+  await client.createRun({ body: keyed });
+  await towpath("run", `child@${language}`, "-p", `given=${value("parameter typed in a terminal")}`);
+  await client.createBackfill({
+    params: { name: `child@${language}` },
+    body: {
+      id: uuidv7(Date.now()),
+      schedule: "yearly",
+      from: "2025-06-01T00:00:00Z",
+      to: "2026-06-01T00:00:00Z",
+      parameters: { given: value("parameter of a backfill") },
+    },
+  });
+  const stops = await start("stops", { folder });
+  await isWritten(join(folder, "spins"));
+  await towpath("runs", "cancel", stops);
+  expect((await ended(client, stops)).state).toBe("cancelled");
   const [all, breaks, waits] = await Promise.all([
     start("all", { folder, given }),
     start("breaks", {}),
@@ -119,17 +189,23 @@ async function play(scene: Scene, language: Language, canaries: ReadonlyMap<Kind
   ]);
   if (language === "typescript") await ended(client, await start("command", {}));
   const followed = towpath("logs", all, "--follow");
+  // It is awaited below, unless something else fails before.
+  followed.catch(() => {});
   await asked(client, waits, ({ kind }) => kind === "input");
   await towpath("runs", "cancel", waits);
   expect((await ended(client, breaks)).attempts).toBe(2);
   await asked(client, all, ({ job }) => typeof job?.says === "string");
   await writeFile(join(folder, "go"), "");
+  const result = value("callback's result");
+  await callBack(scene, await isWritten(join(folder, "callback-result")), { outcome: "completed", result });
+  const error = value("callback's error");
+  await callBack(scene, await isWritten(join(folder, "callback-error")), { outcome: "failed", error });
   await asked(client, all, ({ kind }) => kind === "event");
   await client.sendEvent({
     body: {
       id: uuidv7(Date.now()),
       name: "landed",
-      key: language,
+      key: value("event's key"),
       payload: { said: value("event's payload") },
     },
   });
@@ -147,6 +223,121 @@ async function play(scene: Scene, language: Language, canaries: ReadonlyMap<Kind
     client.listTaskRuns({ params: { runId: all }, query: {} }),
     client.listWaits({ params: { runId: all }, query: {} }),
   ]);
+}
+
+/** A receiver of notifications outside, such as a chat. */
+async function startReceiver(): Promise<AsyncDisposable & { url: string; notices: readonly Buffer[] }> {
+  const notices: Buffer[] = [];
+  const server = createServer((request, response) => {
+    const parts: Buffer[] = [];
+    request.on("data", (part: Buffer) => parts.push(part));
+    request.on("end", () => {
+      notices.push(bytesOf(request.rawHeaders, Buffer.concat(parts)));
+      response.writeHead(204).end();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    notices,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+/** Reports the end of a job as its backend does, which has no key. A sealed workspace refuses a value, and takes the outcome alone. */
+async function callBack({ stack, isSealed }: Scene, url: string, report: CallBack): Promise<void> {
+  const send = async (to: URL, body: object) => {
+    const headers = { "content-type": "application/json" };
+    return (await fetch(to, { method: "POST", headers, body: JSON.stringify(body) })).status;
+  };
+  if (!isSealed) {
+    expect(await send(new URL(url), report)).toBe(200);
+    return;
+  }
+  // Past the tap: what a backend sends against the rules is on the wire, and must be nowhere else.
+  expect(await send(new URL(new URL(url).pathname, stack.url), report)).toBe(422);
+  expect(await send(new URL(url), { outcome: report.outcome })).toBe(200);
+}
+
+/** Waits until a flow has written a file. @returns its text */
+async function isWritten(path: string): Promise<string> {
+  return await vi.waitFor(() => readFile(path, "utf8"), { timeout: 120_000, interval: 50 });
+}
+
+/** Kills the worker and then the control plane while runs are at work. @returns the worker that goes on */
+async function surviveKills(
+  { stack, client, languages }: { stack: Stack; client: Client; languages: readonly Language[] },
+  { first, restart }: { first: TestProcess; restart: () => Promise<TestProcess> },
+): Promise<TestProcess> {
+  const runs = await Promise.all(
+    languages.map(async (language) => {
+      const [id, folder] = [uuidv7(Date.now()), await stack.workFolder()];
+      await client.createRun({ body: { id, deployment: `survives@${language}`, parameters: { folder } } });
+      await isWritten(join(folder, "worker"));
+      return { id, folder };
+    }),
+  );
+  first.kill("SIGKILL");
+  await first.exited;
+  const worker = await restart();
+  for (const { folder } of runs) await writeFile(join(folder, "restarted"), "");
+  for (const { folder } of runs) await isWritten(join(folder, "control"));
+  stack.control.kill("SIGKILL");
+  await stack.control.exited;
+  for (const { folder } of runs) await writeFile(join(folder, "finish"), "");
+  await stack.restartControl();
+  for (const { id } of runs) expect((await ended(client, id)).state).toBe("completed");
+  return worker;
+}
+
+/** A person starts a run in the dashboard and looks at it. The page, its requests and its streams pass the tap. */
+async function browse(args: {
+  url: string;
+  client: Client;
+  key: string | null;
+  own: readonly { language: Language; canaries: ReadonlyMap<Kind, string> }[];
+}): Promise<void> {
+  const executablePath = findChromium();
+  const givenOf = (canaries: ReadonlyMap<Kind, string>) => canaries.get("parameter typed in a browser") ?? "";
+  if (executablePath === undefined) {
+    if (process.env.CI !== undefined) throw new Error("The canary scan needs chromium. Install it.");
+    console.warn("SKIPPED: without chromium, no browser passes the tap. A program starts its runs.");
+    for (const { language, canaries } of args.own) {
+      const parameters = { given: givenOf(canaries) };
+      const id = uuidv7(Date.now());
+      await args.client.createRun({ body: { id, deployment: `child@${language}`, parameters } });
+      await ended(args.client, id);
+    }
+    return;
+  }
+  const browser = await chromium.launch({ executablePath, args: [...CHROMIUM_ARGUMENTS] });
+  try {
+    const page = await browser.newPage();
+    const link = new URL((await args.client.createSignInLink()).url);
+    await followSignInLink(page, new URL(link.pathname + link.search + link.hash, args.url).href);
+    if (args.key !== null) {
+      await page.goto(`${args.url}/keys`);
+      await page.getByLabel("Workspace key").fill(args.key);
+      await page.getByRole("button", { name: "Load the key" }).click();
+      await page.getByRole("button", { name: "Forget the key" }).waitFor();
+    }
+    for (const { language, canaries } of args.own) {
+      const given = givenOf(canaries);
+      await page.goto(`${args.url}/deployments/child@${language}`);
+      await page.getByLabel(/^given/).fill(given);
+      await page.getByRole("button", { name: "Start a run" }).click();
+      await page.locator("[data-run-header] [data-state=completed]").waitFor();
+      await page.getByText(given).first().waitFor();
+    }
+  } finally {
+    await browser.close();
+  }
 }
 
 /** Follows a run by its stream until it has ended. */

@@ -10,7 +10,7 @@ export function SealedBadge() {
   return (
     <p
       role="status"
-      className="mb-3 flex w-fit items-center gap-2 rounded-md border border-line bg-surface px-2 py-1 text-12 text-soft"
+      className="mb-5 flex w-fit items-center gap-2 rounded-md border border-line bg-surface px-2 py-1 text-12 text-soft"
     >
       <Lock size={14} />
       <span>
