@@ -41,6 +41,7 @@ export {
   type OciRegistry,
   oci,
   ociLayout,
+  type PasswordCommand,
   type PasswordSource,
   type Registry,
   type S3Registry,
@@ -181,6 +182,12 @@ const STAGES_MAX = 50;
 const Password = z.union([
   z.strictObject({ env: z.string().min(1) }),
   z.strictObject({ file: z.string().min(1) }),
+  z.strictObject({
+    exec: z.strictObject({
+      command: z.array(z.string().min(1).max(4_096)).min(1).max(64),
+      timeoutMs: z.int().min(100).max(600_000).optional(),
+    }),
+  }),
 ]);
 const AnyRegistry = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("oci-layout"), name: Name, path: z.string().min(1) }),

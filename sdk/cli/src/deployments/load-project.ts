@@ -295,6 +295,16 @@ export async function loadProject(
   );
   if (stage !== null) await checkSettings(loaded, { stage: stage.name, resources });
   const locked = await environmentOf(loaded);
+  if (config.npm !== undefined && !config.deployments.some(({ kind }) => kind === "flow"))
+    throw faulty(
+      `\`npm.packages\` in ${fileOf(found)} serves no deployment: workers install these packages for TypeScript flows only, and this project has none.`,
+      {
+        next: [
+          "remove `npm`, or call the packages from a flow in TypeScript",
+          "a command finds only what its files contain and what is installed on the worker",
+        ],
+      },
+    );
   const packages = config.npm === undefined ? null : await readNpmLock(root, config.npm);
   const deployments: ProjectDeployment[] = [];
   for (const deployment of config.deployments)

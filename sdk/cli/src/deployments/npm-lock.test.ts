@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { caught, folderWith } from "../fixture.ts";
+import { loadProject } from "./load-project.ts";
 import { readNpmLock } from "./npm-lock.ts";
 
 const hash = (of: string) => ({ integrity: `sha512-${of}`, resolved: `https://example.com/${of}.tgz` });
@@ -28,6 +30,26 @@ const LOCK = {
 
 const project = (files: Record<string, string> = {}) =>
   folderWith({ "package-lock.json": JSON.stringify(LOCK), "package.json": "{}", ...files });
+
+test("npm.packages in a project of commands alone is refused", async () => {
+  const config = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+export default defineConfig({
+  project: "p",
+  pool: "local",
+  registry: ociLayout("registry"),
+  npm: { packages: ["native"] },
+  deployments: [deployment({ name: "echo", command: ["true"] })],
+});
+`;
+  await using folder = await project({ "towpath.config.ts": config, "package.json": '{ "type": "module" }' });
+  const state = { root: join(folder.root, ".towpath") } as never;
+  const failure = await caught(loadProject(folder.root, { folder: state }));
+  expect(failure).toMatchObject({
+    code: "bad-config",
+    message: expect.stringContaining("`npm.packages` in towpath.config.ts serves no deployment"),
+  });
+});
 
 test("the code gets the part of the lock that the packages need, without addresses", async () => {
   await using folder = await project();

@@ -2,6 +2,7 @@ import type { S3ArchiveAccess } from "@towpath/contract/registries";
 import type { PasswordSource, Registry } from "towpath/config";
 import { Failure } from "../failure.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
+import { passwordOf } from "./password-command.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -82,6 +83,8 @@ async function secretOf(
   environment: Environment,
   { name, field, source }: { name: string; field: string; source: PasswordSource },
 ): Promise<string> {
+  if ("exec" in source)
+    return await passwordOf(source, { what: `The ${field} of the registry "${name}"`, environment });
   const value = "env" in source ? environment[source.env] : (await readIfThere(source.file))?.trim();
   if (value) return value;
   const where = "env" in source ? `the variable ${source.env} is not set` : `${source.file} cannot be read`;

@@ -1,5 +1,15 @@
-/** The source of a password: an environment variable or a file. */
-export type PasswordSource = { readonly env: string } | { readonly file: string };
+/** A command that prints a password, such as that of a secret store. */
+export interface PasswordCommand {
+  readonly exec: {
+    /** The program and its arguments. No shell is involved. */
+    readonly command: readonly string[];
+    /** @default 10000 */
+    readonly timeoutMs?: number | undefined;
+  };
+}
+
+/** The source of a password on the machine that deploys: an environment variable, a file, or a command. */
+export type PasswordSource = { readonly env: string } | { readonly file: string } | PasswordCommand;
 
 /** A folder in OCI image layout, for one machine or a shared disk. */
 export interface OciLayoutRegistry {
@@ -87,6 +97,15 @@ export type Registry =
   | NpmRegistry
   | GitRegistry;
 
+/** A registry as its builder makes it: the name is what workers' configuration calls it. */
+function withName<Kind extends Registry["kind"], Options extends { readonly name?: string }>(
+  kind: Kind,
+  url: string,
+  options: Options,
+): Omit<Options, "name"> & { readonly kind: Kind; readonly url: string; readonly name: string } {
+  return { kind, url, ...options, name: options.name ?? "code" };
+}
+
 /** Code in a folder in OCI image layout, relative to the project's root. */
 export function ociLayout(
   path: string,
@@ -114,7 +133,7 @@ export function oci(
     tokenUrl?: string;
   } = {},
 ): OciRegistry {
-  return { kind: "oci", url, ...options, name: options.name ?? "code" };
+  return withName("oci", url, options);
 }
 
 /**
@@ -138,7 +157,7 @@ export function s3(
     sessionToken?: PasswordSource;
   } = {},
 ): S3Registry {
-  return { kind: "s3", url, ...options, name: options.name ?? "code" };
+  return withName("s3", url, options);
 }
 
 /**
@@ -159,7 +178,7 @@ export function archive(
     push?: boolean;
   } = {},
 ): ArchiveRegistry {
-  return { kind: "archive", url, ...options, name: options.name ?? "code" };
+  return withName("archive", url, options);
 }
 
 /**
@@ -180,7 +199,7 @@ export function npm(
     password?: PasswordSource;
   },
 ): NpmRegistry {
-  return { kind: "npm", url, ...options, name: options.name ?? "code" };
+  return withName("npm", url, options);
 }
 
 /** Code in a git repository, over any transport that git knows. */
@@ -199,5 +218,5 @@ export function git(
     link?: boolean | string;
   } = {},
 ): GitRegistry {
-  return { kind: "git", url, ...options, name: options.name ?? "code" };
+  return withName("git", url, options);
 }

@@ -203,7 +203,7 @@ def oci(
     *,
     name: str = "code",
     username: str | None = None,
-    password: Mapping[str, str] | None = None,
+    password: Mapping[str, Any] | None = None,
     token_url: str | None = None,
 ) -> Data:
     """Code in a repository of an OCI registry, such as "https://registry.internal/data/flows".
@@ -212,7 +212,7 @@ def oci(
         url: the registry and the repository.
         name: what workers' configuration calls it.
         username: for the login.
-        password: {"env": VARIABLE} or {"file": PATH}.
+        password: {"env": VARIABLE}, {"file": PATH} or {"exec": {"command": [PROGRAM, ...]}}.
         token_url: the token endpoint that may get the login, if it is on another host.
     """
     optional = {"username": username, "password": password, "token_url": token_url}
@@ -225,9 +225,9 @@ def s3(
     name: str = "code",
     endpoint: str | None = None,
     region: str | None = None,
-    access_key_id: Mapping[str, str] | None = None,
-    secret_access_key: Mapping[str, str] | None = None,
-    session_token: Mapping[str, str] | None = None,
+    access_key_id: Mapping[str, Any] | None = None,
+    secret_access_key: Mapping[str, Any] | None = None,
+    session_token: Mapping[str, Any] | None = None,
 ) -> Data:
     """Code as archives in a bucket, in AWS or in any store that speaks S3.
 
@@ -236,7 +236,8 @@ def s3(
         name: what workers' configuration calls it.
         endpoint: the address of a store outside AWS.
         region: Default: the variable `AWS_REGION`, or `us-east-1`.
-        access_key_id: {"env": VARIABLE} or {"file": PATH}. Default: the variable `AWS_ACCESS_KEY_ID`.
+        access_key_id: {"env": VARIABLE}, {"file": PATH} or {"exec": {"command": [PROGRAM, ...]}}.
+            Default: the variable `AWS_ACCESS_KEY_ID`.
         secret_access_key: Default: the variable `AWS_SECRET_ACCESS_KEY`.
         session_token: Default: the variable `AWS_SESSION_TOKEN`, if it is set.
     """
@@ -255,8 +256,8 @@ def archive(
     *,
     name: str = "code",
     username: str | None = None,
-    password: Mapping[str, str] | None = None,
-    token: Mapping[str, str] | None = None,
+    password: Mapping[str, Any] | None = None,
+    token: Mapping[str, Any] | None = None,
     push: bool | None = None,
 ) -> Data:
     """Code as archives in a folder of a web server. A deploy uploads an archive, or checks that somebody has uploaded it.
@@ -265,7 +266,7 @@ def archive(
         url: the folder's address, such as "https://files.internal/flows".
         name: what workers' configuration calls it.
         username: for basic authentication, with `password`.
-        password: {"env": VARIABLE} or {"file": PATH}.
+        password: {"env": VARIABLE}, {"file": PATH} or {"exec": {"command": [PROGRAM, ...]}}.
         token: a token that is sent as `Bearer`, in place of a password.
         push: whether a deploy uploads archives with PUT. Default: false.
     """
@@ -278,9 +279,9 @@ def npm(
     *,
     package: str,
     name: str = "code",
-    token: Mapping[str, str] | None = None,
+    token: Mapping[str, Any] | None = None,
     username: str | None = None,
-    password: Mapping[str, str] | None = None,
+    password: Mapping[str, Any] | None = None,
 ) -> Data:
     """Code as versions of a package in an npm registry.
 
@@ -288,9 +289,10 @@ def npm(
         url: the registry's address, such as "https://npm.internal".
         package: the package with its scope, such as "@data/flows".
         name: what workers' configuration calls it.
-        token: {"env": VARIABLE} or {"file": PATH}: a token of the registry that may publish the package.
+        token: a token of the registry that may publish the package:
+            {"env": VARIABLE}, {"file": PATH} or {"exec": {"command": [PROGRAM, ...]}}.
         username: for basic authentication in place of a token, with `password`.
-        password: {"env": VARIABLE} or {"file": PATH}.
+        password: {"env": VARIABLE}, {"file": PATH} or {"exec": {"command": [PROGRAM, ...]}}.
     """
     optional = {"token": token, "username": username, "password": password}
     given = {key: value for key, value in optional.items() if value is not None}
@@ -321,10 +323,13 @@ def git(
     *,
     name: str = "code",
     username: str | None = None,
-    password: Mapping[str, str] | None = None,
+    password: Mapping[str, Any] | None = None,
     link: Union[bool, str, None] = None,
 ) -> Data:
-    """Code in a git repository. `password` is {"env": VARIABLE} or {"file": PATH}. `link` links versions to their commit."""
+    """Code in a git repository. `link` links versions to their commit.
+
+    `password` is {"env": VARIABLE}, {"file": PATH} or {"exec": {"command": [PROGRAM, ...]}}.
+    """
     optional = {"username": username, "password": password, "link": link}
     return {"git": url, "name": name, **{key: value for key, value in optional.items() if value is not None}}
 
