@@ -177,6 +177,15 @@ def _remote_tasks(root: Path, path: str) -> Json:
 
 def load_ahead() -> None:
     """Imports what describing a project needs, before there is a request."""
+    import faulthandler
+
+    from .. import config
+    from . import flow
+    from .code import load
+    from .deploy import places, task_versions
+    from .input import convert
+    from .remote import declared
+    from .task import task
 
 
 def main() -> None:
