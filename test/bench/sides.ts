@@ -34,14 +34,18 @@ export interface Side extends AsyncDisposable {
 const UNSIGNED = [
   ["attempts/store-access.ts", "{ ...store, ...pickle, hashKeys, ...", "{ ...store, ...pickle, ..."],
   ["attempts/store-access.ts", "new RefSigner(keys, spec)", "new RefSigner([], spec)"],
-  ["store/sign-refs.ts", "return isOne ? {", "return this.#keys.length === 0 ? ref : isOne ? {"],
+  [
+    "store/sign-refs.ts",
+    "checked(ref: Ref, owner: RefOwner): Ref | null {",
+    "checked(ref: Ref, owner: RefOwner): Ref | null { if (this.#keys.length === 0) return ref;",
+  ],
 ] as const;
 
 /**
  * Writes the sources of a worker that neither keys hashes nor signs refs. No setting turns this off.
  * @throws Error when the sources no longer have these lines.
  */
-async function layOutUnsigned(): Promise<string> {
+export async function layOutUnsigned(): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), "towpath-unsigned-"));
   removeWithUs(root);
   for (const name of ["worker", "package.json"])
