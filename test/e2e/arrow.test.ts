@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack } from "../harness/index.ts";
@@ -37,7 +37,7 @@ export default defineConfig({
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ walls: true });
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
@@ -50,8 +50,7 @@ test("a table of a deployed flow is a table again in the next attempt, and no ta
   expect(deployed.code, deployed.output).toBe(0);
   await using worker = await stack.startWorker();
   await worker.waitFor(/polling for work/);
-  const ledger = join(stack.folder, "ledger");
-  await writeFile(ledger, "");
+  const ledger = join(await stack.workFolder(), "ledger");
   const run = await stack.towpath(["run", "tables", "-p", `ledger=${ledger}`, "--watch"]);
   expect(run.code, run.output).toBe(0);
   expect(await readFile(ledger, "utf8")).toBe('load\ncount\ntrue 3 true {"id": 3, "name": "a"}');

@@ -26,7 +26,7 @@ const PROJECT = { "flow.ts": FLOW, "towpath.config.ts": CONFIG };
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ walls: true });
   await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());

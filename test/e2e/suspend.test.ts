@@ -9,7 +9,7 @@ let stack: Stack;
 let worker: TestProcess;
 
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ walls: "users" });
   worker = await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
