@@ -48,6 +48,8 @@ interface Scene {
   /** Runs a command behind the tap. */
   towpath(...args: readonly string[]): Promise<string>;
   readonly isSealed: boolean;
+  /** The notifications so far. */
+  readonly notices: readonly Buffer[];
 }
 
 /** Runs flows with canaries through success, retry, cancellation, crash, suspension and a remote task, then stops everything. */
@@ -68,6 +70,7 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
   const key = mode === "sealed" ? newWorkspaceKey() : null;
   const client = createClient({ url: tap.url, token, ...(key !== null && { sealing: { keys: [key] } }) });
   const isSealed = key !== null;
+  const { notices } = receiver;
   const env = cleanEnv(key === null ? {} : { TOWPATH_WORKSPACE_KEY: key });
   const towpath = async (...args: readonly string[]) => {
     const all = [CLI, ...args, "--state", stack.folder, "--url", tap.url, "--key", token];
@@ -94,14 +97,11 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
   if (key !== null) await towpath("workspace", "seal", "--yes");
   await client.createNotifier({ body: { name: "hook", url: receiver.url } });
   await Promise.all(
-    own.map(({ language, canaries }) => play({ stack, client, towpath, isSealed }, language, canaries)),
+    own.map(({ language, canaries }) =>
+      play({ stack, client, towpath, isSealed, notices }, language, canaries),
+    ),
   );
   await browse({ url: tap.url, client, key, own });
-  // Two questions and a failure in each language.
-  await vi.waitUntil(() => receiver.notices.length >= 3 * languages.length, {
-    timeout: 60_000,
-    interval: 50,
-  });
   const killed = stack.control;
   const worker = await surviveKills(
     { stack, client, languages },
@@ -197,9 +197,12 @@ async function play(scene: Scene, language: Language, canaries: ReadonlyMap<Kind
   await asked(client, all, ({ job }) => typeof job?.says === "string");
   await writeFile(join(folder, "go"), "");
   const result = value("callback's result");
-  await callBack(scene, await isWritten(join(folder, "callback-result")), { outcome: "completed", result });
+  await callBack(scene, await callbackUrlIn(join(folder, "callback-result")), {
+    outcome: "completed",
+    result,
+  });
   const error = value("callback's error");
-  await callBack(scene, await isWritten(join(folder, "callback-error")), { outcome: "failed", error });
+  await callBack(scene, await callbackUrlIn(join(folder, "callback-error")), { outcome: "failed", error });
   await asked(client, all, ({ kind }) => kind === "event");
   await client.sendEvent({
     body: {
@@ -210,6 +213,9 @@ async function play(scene: Scene, language: Language, canaries: ReadonlyMap<Kind
     },
   });
   await asked(client, all, ({ kind }) => kind === "input");
+  // A question that is answered before its notification is due has none.
+  const isNotified = () => scene.notices.some((one) => one.includes("question") && one.includes(all));
+  await vi.waitUntil(isNotified, { timeout: 120_000, interval: 50 });
   await towpath("answer", all, "-p", `why=${value("answer")}`);
   const run = await ended(client, all);
   expect(run, JSON.stringify(run)).toMatchObject({ state: "completed" });
@@ -263,6 +269,15 @@ async function callBack({ stack, isSealed }: Scene, url: string, report: CallBac
   // Past the tap: what a backend sends against the rules is on the wire, and must be nowhere else.
   expect(await send(new URL(new URL(url).pathname, stack.url), report)).toBe(422);
   expect(await send(new URL(url), { outcome: report.outcome })).toBe(200);
+}
+
+/** Waits until a flow has written the whole callback URL of its job into a file. */
+async function callbackUrlIn(path: string): Promise<string> {
+  const read = async () => {
+    const text = await readFile(path, "utf8").catch(() => "");
+    return /\/api\/callbacks\/[^/]+\/[^/]+\/[\w-]{20,}$/.test(text) && text;
+  };
+  return String(await vi.waitUntil(read, { timeout: 120_000, interval: 50 }));
 }
 
 /** Waits until a flow has written a file. @returns its text */
