@@ -7,9 +7,10 @@ import { defineConfig, type Plugin } from "vite";
 const DESCRIPTIONS = /\s*\.describe\(\s*(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`$]*`),?\s*\)/g;
 
 /** The problems of a route are for the server and the reference: a client learns them from answers. */
-const PROBLEMS = /\bproblems:\s*\[[^\]]*\]/g;
+const PROBLEMS = /\bproblems:\s*\[[^\]]*\],/g;
 
-const SUMMARIES = /\bsummary:\s*"(?:[^"\\\n]|\\.)*"/g;
+/** The summary and the slice of a route. */
+const SUMMARIES = /\b(?:summary|slice):\s*"(?:[^"\\\n]|\\.)*",/g;
 
 const withoutDescriptions: Plugin = {
   name: "towpath:without-descriptions",
@@ -18,10 +19,7 @@ const withoutDescriptions: Plugin = {
   transform: (code, id) =>
     id.includes("/sdk/contract/src/")
       ? {
-          code: code
-            .replace(DESCRIPTIONS, "")
-            .replace(SUMMARIES, 'summary: ""')
-            .replace(PROBLEMS, "problems: []"),
+          code: code.replace(DESCRIPTIONS, "").replace(SUMMARIES, "").replace(PROBLEMS, ""),
           map: null,
         }
       : null,

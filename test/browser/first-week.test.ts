@@ -325,6 +325,8 @@ async function startSecondWorker(): Promise<void> {
       trustedKeys: [{ file: "signing.pub.jwk" }],
       registries: { code: { kind: "oci-layout", path: "../registry" } },
       store: { root: "store" },
+      // Its flows have a /tmp of their own, and the data is below that of the machine.
+      flowFolders: { read: [shared("data")] },
     };
     await writeFile(join(folder, "worker.json"), JSON.stringify(settings));
     for (const name of ["", "worker.key", "signing.pub.jwk", "worker.json"])

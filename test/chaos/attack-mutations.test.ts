@@ -187,14 +187,14 @@ const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; 
   },
   "the MAC of a ref": {
     file: "worker/src/store/sign-refs.ts",
-    from: "return isOne ? {",
-    to: "return isOne || told.byteLength > 0 ? {",
+    from: "return isOne ? withoutMac",
+    to: "return isOne || told.byteLength > 0 ? withoutMac",
     attack: "chosen-results",
   },
   "the MAC of arguments": {
     file: "worker/src/store/sign-refs.ts",
-    from: "return isOne ? {",
-    to: "return isOne || told.byteLength > 0 ? {",
+    from: "return isOne ? withoutMac",
+    to: "return isOne || told.byteLength > 0 ? withoutMac",
     attack: "chosen-arguments",
   },
   "the owner of a result": {

@@ -54,11 +54,11 @@ const MUTATIONS = {
     to: "start_new_session=False",
     by: `${LEAKS}.test_it_keeps_no_file_of_the_flow_open_and_no_signal_to_the_group_reaches_it`,
   },
-  "a forked child forgets the watchdog": {
-    file: "watchdog/watchdog.py",
-    from: "after_in_child=_forget_all",
-    to: "after_in_child=lambda: None",
-    by: `${LEAKS}.test_a_forked_child_ends_no_watch_of_its_parent`,
+  "a forked child ends where its function returns": {
+    file: "engine/forks.py",
+    from: "    if os.getpid() == pid:\n        return",
+    to: "    return",
+    by: "tests.test_forks",
   },
   "the report comes after the last record of the process": {
     file: "watchdog/guard.py",

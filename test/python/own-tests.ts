@@ -15,8 +15,12 @@ interface Ended {
 /** Runs a Python in the package's folder, or in that of a copy. */
 export async function runIn(path: string, args: readonly string[], cwd: string = FOLDER): Promise<Ended> {
   // A changed copy is compiled anew each time: Python sees no change that keeps a file's second and size.
-  const compiled = cwd === FOLDER ? { PYTHONPYCACHEPREFIX: COMPILED } : { PYTHONDONTWRITEBYTECODE: "1" };
-  const env = { PATH: process.env.PATH, PYTHONPATH: "src", ...compiled };
+  // A flow in it that a mutation keeps from ending is ended sooner.
+  const ofTree =
+    cwd === FOLDER
+      ? { PYTHONPYCACHEPREFIX: COMPILED }
+      : { PYTHONDONTWRITEBYTECODE: "1", TOWPATH_TESTS_WITHIN_S: "60" };
+  const env = { PATH: process.env.PATH, PYTHONPATH: "src", ...ofTree };
   const child = spawn(path, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const { promise, resolve, reject } = Promise.withResolvers<Ended>();
   let output = "";

@@ -70,8 +70,8 @@ describe("the typed client", () => {
     const followed = async () => {
       for await (const _ of client.streamChanges()) return;
     };
-    for (const call of [client.listPools(), create, followed()])
-      expect(await caught(call)).toMatchObject({
+    for (const failure of await Promise.all([client.listPools(), create, followed()].map(caught)))
+      expect(failure).toMatchObject({
         name: "UnexpectedAnswer",
         message: `${server.url} answered ${status}: a redirect to ${location}, which is not followed. If the control plane has moved, use its new address`,
       });

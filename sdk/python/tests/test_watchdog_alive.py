@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 import unittest
 
 from .watched_flows import IS_LINUX, Ended, Flows, is_gone, script
@@ -237,6 +238,35 @@ def body():
 """)
     def test_a_forked_child_ends_no_watch_of_its_parent(self, ended: Ended) -> None:
         self.assert_killed(ended, "stuck", "holds")
+
+    @script("""
+@task(timeout=600)
+def one():
+    forked = os.fork()
+    if forked == 0:
+        for fd in range(3):
+            os.close(fd)
+        time.sleep(1000)
+        os._exit(0)
+    [guard] = [pid for pid in children() if pid != forked]
+    os.write(1, f"\\npids {forked} {guard}\\n".encode())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@flow
+def body():
+    one()
+""")
+    def test_the_guard_ends_with_a_killed_flow_although_a_forked_child_lives(self, ended: Ended) -> None:
+        [line] = [line for line in ended.out.splitlines() if line.startswith("pids ")]
+        forked, guard = map(int, line.split()[1:])
+        try:
+            end = time.monotonic() + 30
+            while not is_gone(guard) and time.monotonic() < end:
+                time.sleep(0.01)
+            self.assertTrue(is_gone(guard))
+            self.assertFalse(is_gone(forked))
+        finally:
+            os.kill(forked, signal.SIGKILL)
 
     @script("""
 @task(timeout=600)

@@ -64,7 +64,7 @@ const START_AGAIN_ADVICE = "Do what the error says. Then run `towpath rerun RUN`
 
 /** The next step if a file is missing. A deploy leaves data files out, so a flow may find them only on the author's machine. */
 const MISSING_FILE_ADVICE =
-  "Check that the file exists on the worker's machine. A deploy leaves out data files of the project: to deploy them, name them in `files` in `towpath.config.ts`. Then run `towpath deploy` and `towpath rerun RUN --from-failure`.";
+  "Check that the file exists on the worker's machine. If the worker separates its runs, name the file's folder in its `flowFolders`. A deploy leaves out data files of the project: to deploy them, name them in `files` in `towpath.config.ts`. Then run `towpath deploy` and `towpath rerun RUN --from-failure`.";
 
 /** The next step for a cause, for the API, the command line and the dashboard. Null if the cause is unknown. */
 export function adviceFor(
