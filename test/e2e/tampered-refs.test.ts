@@ -18,13 +18,14 @@ interface SentRef {
 
 let stack: Stack;
 let proxy: RecordingProxy;
-/** Changes every ref in an answer of a route whose path has this ending. */
-let tamper: { ending: string; change: (refs: SentRef[], answer: unknown) => void } | null = null;
+/** Changes every ref in an answer of a route whose path has this ending. Without an ending, in assignments. */
+let tamper: { ending?: string; change: (refs: SentRef[], answer: unknown) => void } | null = null;
 
 beforeAll(async () => {
   stack = await startStack();
   proxy = await startRecordingProxy(stack.url, (path, answer) => {
-    if (tamper !== null && path.endsWith(tamper.ending)) tamper.change(refsIn(answer), answer);
+    if (tamper?.ending === undefined) tamper?.change(refsIn(assignmentsIn(answer)), answer);
+    else if (path.endsWith(tamper.ending)) tamper.change(refsIn(answer), answer);
     return answer;
   });
   await stack.client.createPool({ body: { name: "gpu" } });
@@ -44,6 +45,16 @@ function refsIn(value: unknown): SentRef[] {
   if (typeof value !== "object" || value === null) return [];
   if ("uri" in value && "sha256" in value) return [value as SentRef];
   return Object.values(value).flatMap(refsIn);
+}
+
+interface Assigned {
+  readonly trigger: { readonly kind: string };
+}
+
+/** The assignments of a claim's answer, or of a report's, which can bring the next ones. */
+function assignmentsIn(answer: unknown): readonly Assigned[] {
+  const { assignments, next } = answer as { assignments?: Assigned[]; next?: { assignments?: Assigned[] } };
+  return assignments ?? next?.assignments ?? [];
 }
 
 const newFolder = () => mkdtemp(join(stack.folder, "work-"));
@@ -126,12 +137,12 @@ describe("refs between runs", () => {
   test("arguments of a remote task that are those of another call are refused", async () => {
     const honest = await start("remote", { n: 1 });
     const held: SentRef[] = [];
-    tamper = { ending: "/claim", change: (refs) => held.push(...refs.map((ref) => ({ ...ref }))) };
+    tamper = { change: (refs) => held.push(...refs.map((ref) => ({ ...ref }))) };
     expect((await stack.waitForRun(honest.runId)).state).toBe("completed");
     expect(await ledger(honest.folder)).toEqual(["away 1", "got away 1"]);
     const [known] = held;
     if (known === undefined) throw new Error("No arguments were claimed.");
-    tamper = { ending: "/claim", change: (refs) => refs.map((ref) => Object.assign(ref, known)) };
+    tamper = { change: (refs) => refs.map((ref) => Object.assign(ref, known)) };
     const { folder, runId } = await start("remote", { n: 2 });
     const run = await stack.waitForRun(runId);
     tamper = null;
@@ -162,11 +173,8 @@ describe("refs between runs", () => {
   test("refs in the parameters of a flow's run are refused if they are those of another run, from flows in both languages", async () => {
     const held: SentRef[] = [];
     const ofChildren = (change: (refs: SentRef[]) => void) => ({
-      ending: "/claim",
-      change: (_: unknown, answer: unknown) => {
-        const { assignments = [] } = answer as { assignments?: { trigger: { kind: string } }[] };
-        change(refsIn(assignments.filter(({ trigger }) => trigger.kind === "run")));
-      },
+      change: (_: unknown, answer: unknown) =>
+        change(refsIn(assignmentsIn(answer).filter(({ trigger }) => trigger.kind === "run"))),
     });
     const honest = await start("saver", { n: 1 });
     tamper = ofChildren((refs) => held.push(...refs.map((ref) => ({ ...ref }))));
