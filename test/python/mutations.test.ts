@@ -54,12 +54,6 @@ const MUTATIONS = {
     to: "start_new_session=False",
     by: `${LEAKS}.test_it_keeps_no_file_of_the_flow_open_and_no_signal_to_the_group_reaches_it`,
   },
-  "a forked child ends where its function returns": {
-    file: "engine/forks.py",
-    from: "    if os.getpid() == pid:\n        return",
-    to: "    return",
-    by: "tests.test_forks",
-  },
   "the report comes after the last record of the process": {
     file: "watchdog/guard.py",
     from: "acked is not None and acked == self._acked()",

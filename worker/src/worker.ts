@@ -260,6 +260,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { config, paths, attempts, reserve, cache },
   );
   const pollers = new Pollers({
+    walls,
     log,
     config,
     secrets,

@@ -140,10 +140,18 @@ interface ValuesGround {
   readonly walls: Walls;
 }
 
+/** Who keeps values: an attempt, or an external job of its run. */
+interface ValuesOwner {
+  readonly assignment: Pick<StoredAttempt["assignment"], "runId" | "ordinal">;
+  readonly spec: Pick<Spec, "store">;
+  /** The key of the job. */
+  readonly job?: string;
+}
+
 /** Where an attempt keeps its values, if its store is a folder and walls stand. */
 function valuesOf(
   { config, walls }: ValuesGround,
-  { assignment, spec }: Pick<StoredAttempt, "assignment" | "spec">,
+  { assignment, spec, job }: ValuesOwner,
   { uid }: AttemptUser,
 ): AttemptValues | null {
   const { users } = walls;
@@ -151,23 +159,24 @@ function valuesOf(
   if (users === null || s3 !== null) return null;
   const { runId, ordinal } = assignment;
   const isOfAttempts = (one: number) => users.includes(one);
-  return { root: fileURLToPath(root), runId, ordinal, uid, group: users.storeGroup, isOfAttempts };
+  const place = { root: fileURLToPath(root), runId, ordinal, ...(job === undefined ? {} : { job }) };
+  return { ...place, uid, group: users.storeGroup, isOfAttempts };
 }
 
-/** Lets an attempt write its values to a store in a folder, and nothing else there. */
+/** Lets an attempt, or a process that polls a job, write its values to a store in a folder, and nothing else there. */
 export async function openStoredValues(
   ground: ValuesGround,
-  stored: Pick<StoredAttempt, "assignment" | "spec">,
+  stored: ValuesOwner,
   user: AttemptUser,
 ): Promise<void> {
   const values = valuesOf(ground, stored, user);
   if (values !== null) await openValues(values);
 }
 
-/** Makes the values of an attempt whose processes have ended nobody's to change. */
+/** Makes the values of an attempt whose processes have ended, or of a job, nobody's to change. */
 export async function closeStoredValues(
   ground: ValuesGround,
-  stored: Pick<StoredAttempt, "assignment" | "spec">,
+  stored: ValuesOwner,
   user: AttemptUser,
 ): Promise<void> {
   const values = valuesOf(ground, stored, user);

@@ -191,11 +191,11 @@ export class Jobs implements TendSource {
     const { jobId: key, deployment, job, runId } = tended.job;
     const fence = fenceOf(tended);
     try {
-      const { poller, redactor, refs, workspaceId } = await this.#deps.pollers.of(tended.named);
+      const { ask, redactor, refs, workspaceId } = await this.#deps.pollers.of(tended.named);
       const told = tended.job.handle;
       const handle = told && handleOf(refs, { deployment, jobId: key, handle: told });
       if (told !== null && handle === null) throw new HandleRefused();
-      const answer = await poller.ask({ kind, job, key, runId, handle });
+      const answer = await ask({ kind, job, key, runId, handle });
       const change = redactJobChange(redactor, { ...fence, ...rawMessageOf(answer) });
       return timed(this.#sealed(tended, workspaceId, signedChange(change, { deployment, refs })));
     } catch (error) {

@@ -32,6 +32,11 @@ export class Poller {
     void runner.exited.then(() => this.#end("The process that polls jobs has ended."));
   }
 
+  /** The user that it runs as. Null: the worker's. */
+  get user(): RunnerProcess["user"] {
+    return this.#runner.user;
+  }
+
   /** Whether it still answers. */
   get lives(): boolean {
     return this.#gone === null;

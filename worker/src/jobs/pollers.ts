@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { deploymentNameOf, type JobGround, type Spec } from "@towpath/contract";
+import { deploymentNameOf, type JobAnswer, type JobAsk, type JobGround, type Spec } from "@towpath/contract";
 import type { Logger } from "pino";
-import { bringProgram, storeOfSpec } from "../attempts/index.ts";
+import { bringProgram, closeStoredValues, openStoredValues, storeOfSpec } from "../attempts/index.ts";
 import type { CodeCache } from "../code/index.ts";
 import type { WorkerConfig } from "../config.ts";
 import type { EnvironmentDeps } from "../environments/index.ts";
@@ -17,7 +17,7 @@ import { createRedactor, type LiveSecrets, type Redactor } from "../secrets/inde
 import type { Keyrings } from "../store/keyrings.ts";
 import type { RefSigner } from "../store/sign-refs.ts";
 import { Refusal, type Trust, verifyVersion } from "../trust/index.ts";
-import { INSIDE } from "../walls/index.ts";
+import { INSIDE, type Walls } from "../walls/index.ts";
 import { Poller } from "./poller.ts";
 
 /** What pollers need. */
@@ -30,6 +30,7 @@ export interface PollerDeps {
   readonly cache: CodeCache;
   readonly environments: EnvironmentDeps;
   readonly runners: RunnerPool;
+  readonly walls: Walls;
   readonly connection: Connection;
 }
 
@@ -43,6 +44,8 @@ export interface NamedVersion {
 /** A poller, and the redactor of its answers. */
 export interface OpenPoller {
   readonly poller: Poller;
+  /** Asks about one job, whose result the process may store meanwhile. @throws PollerGone */
+  ask(ask: JobAsk): Promise<JobAnswer>;
   readonly redactor: Redactor;
   readonly workspaceId: string;
   /** Checks handles and signs results. */
@@ -140,8 +143,20 @@ export class Pollers {
       throw error;
     });
     log.info({ deployment, version }, "polling the external jobs of a deployment");
+    const deps = this.#deps;
     return {
       poller,
+      async ask(ask) {
+        const { user } = poller;
+        if (user === null || ask.kind !== "poll") return await poller.ask(ask);
+        const owner = { spec, assignment: { runId: ask.runId, ordinal: 0 }, job: ask.key };
+        await openStoredValues(deps, owner, user);
+        try {
+          return await poller.ask(ask);
+        } finally {
+          await closeStoredValues(deps, owner, user);
+        }
+      },
       refs,
       redactor: createRedactor(new Map([...secrets, ...ofStore])),
       workspaceId,

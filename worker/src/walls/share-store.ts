@@ -6,6 +6,7 @@ import { giveTree } from "./own-tree.ts";
  * STORE/                      root's; the group of attempts may read it
  * STORE/runs/RUN/             root's
  * STORE/runs/RUN/attempt-N/   the attempt's while it runs, then root's; the group may read it
+ * STORE/runs/RUN/attempt-0/JOB/  the process's that polls an external job, while it polls
  * STORE/cache/                the group may write: results that are cached belong to all flows
  *
  * The bit "set group id" of the store's folder says that the group shares it. The engines look for it, and let the group read
@@ -44,12 +45,14 @@ async function makeFolder(
   await giveTree(path, { from, to: { uid: ROOT, gid: group, folderMode: mode, fileMode } });
 }
 
-/** One attempt's folder in a store. */
+/** One attempt's folder in a store, or that of the results of an external job, which no attempt writes. */
 export interface AttemptValues {
   readonly root: string;
   readonly runId: string;
   /** The number of the attempt in its run. */
   readonly ordinal: number;
+  /** The key of an external job. Missing: an attempt writes. */
+  readonly job?: string;
   readonly uid: number;
   readonly group: number;
   /** Whether a user is one of attempts. */
@@ -57,14 +60,16 @@ export interface AttemptValues {
 }
 
 const folderOf = ({ root, runId }: AttemptValues) => join(root, "runs", runId);
-const valuesOf = (values: AttemptValues) => join(folderOf(values), `attempt-${values.ordinal}`);
+const attemptOf = (values: AttemptValues) => join(folderOf(values), `attempt-${values.ordinal}`);
+const valuesOf = (values: AttemptValues) => join(attemptOf(values), values.job ?? "");
 
 /** Makes the folder of an attempt's values. Another claim of the attempt may have left some there. */
 export async function openValues(values: AttemptValues): Promise<void> {
   const { uid, group, isOfAttempts } = values;
-  const run = folderOf(values);
-  const made = await mkdir(run, { mode: 0o700 }).then(() => true, ignoreExisting);
-  if (made === true) await share(run, ROOT, group);
+  for (const parent of [folderOf(values), ...(values.job === undefined ? [] : [attemptOf(values)])]) {
+    const made = await mkdir(parent, { mode: 0o700 }).then(() => true, ignoreExisting);
+    if (made === true) await share(parent, ROOT, group);
+  }
   const dir = valuesOf(values);
   const isNew = await mkdir(dir, { mode: 0o700 }).then(() => true, ignoreExisting);
   if (isNew === true) return await share(dir, uid, group);
