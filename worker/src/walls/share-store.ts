@@ -67,8 +67,9 @@ const valuesOf = (values: AttemptValues) => join(attemptOf(values), values.job ?
 export async function openValues(values: AttemptValues): Promise<void> {
   const { uid, group, isOfAttempts } = values;
   for (const parent of [folderOf(values), ...(values.job === undefined ? [] : [attemptOf(values)])]) {
-    const made = await mkdir(parent, { mode: 0o700 }).then(() => true, ignoreExisting);
-    if (made === true) await share(parent, ROOT, group);
+    await mkdir(parent, { mode: 0o700 }).catch(ignoreExisting);
+    // Also one that is there: a worker that died between these two steps has left it closed.
+    await share(parent, ROOT, group);
   }
   const dir = valuesOf(values);
   const isNew = await mkdir(dir, { mode: 0o700 }).then(() => true, ignoreExisting);
