@@ -68,7 +68,7 @@ export async function openValues(values: AttemptValues): Promise<void> {
   const { uid, group, isOfAttempts } = values;
   for (const parent of [folderOf(values), ...(values.job === undefined ? [] : [attemptOf(values)])]) {
     await mkdir(parent, { mode: 0o700 }).catch(ignoreExisting);
-    // Also one that is there: a worker that died between these two steps has left it closed.
+    // An existing one too: a worker that died between these two steps has left it closed.
     await share(parent, ROOT, group);
   }
   const dir = valuesOf(values);
