@@ -36,7 +36,9 @@ test(
     expect((await stat(join(state, "admin.key"))).mode & 0o777).toBe(0o600);
     for (const probe of ["/healthz", "/readyz"]) expect((await fetch(`${url}${probe}`)).status).toBe(200);
 
-    const lines = connect.replace("TOWPATH_URL=https://towpath.example.com", `TOWPATH_URL=${url}`);
+    // The test has no proxy, so the two addresses differ.
+    const reached = connect.replace("TOWPATH_URL=https://towpath.example.com", `TOWPATH_URL=${url}`);
+    const lines = `export TOWPATH_DASHBOARD_URL=https://towpath.example.com\n${reached}`;
     await using connected = page.start(lines);
     expect(await connected.exited, connected.output()).toBe(0);
     expect(connected.output()).toMatch(/✓ key +.*admin/);

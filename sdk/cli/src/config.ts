@@ -9,6 +9,8 @@ export interface CliConfig {
   readonly profile: string | undefined;
   /** Workspace keys, from TOWPATH_WORKSPACE_KEY: the first one seals. */
   readonly workspaceKeys: readonly string[];
+  /** Addresses to which a sign-in link may lead besides the control plane's, from TOWPATH_DASHBOARD_URL. */
+  readonly dashboards: readonly string[];
   /** Path of a signing key to use instead of the state folder's. */
   readonly signingKeyFile: string | undefined;
   /** `~/.config/towpath/config.json`, or `towpath/config.json` in `XDG_CONFIG_HOME`. */
@@ -31,6 +33,8 @@ export const VARIABLES = {
     "The profile to use: an address and a key that `towpath login` stored. `--profile` overrides it. Refused together with `TOWPATH_URL`.",
   TOWPATH_WORKSPACE_KEY:
     "The keys of a sealed workspace, separated by spaces or commas. The first one seals, all of them open. They are never sent. Default: the keys of the profile in use.",
+  TOWPATH_DASHBOARD_URL:
+    "The dashboard's address, if browsers reach it at another host than the CLI: https, or http on this machine. Several are separated by spaces or commas. `towpath open` prints no link to any other host.",
   TOWPATH_SIGNING_KEY_FILE:
     "File with the private key that signs deployments, a JWK. Default: the key in the state folder.",
   XDG_CONFIG_HOME:
@@ -60,6 +64,11 @@ export function givenPython(
   return env.TOWPATH_PYTHON ? resolve(env.TOWPATH_PYTHON) : undefined;
 }
 
+/** The parts of a list that are separated by spaces or commas. */
+function listOf(text: string | undefined): string[] {
+  return (text ?? "").split(/[\s,]+/).filter((one) => one !== "");
+}
+
 /** Reads the environment. The only place that does, with `givenPython`. */
 export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): CliConfig {
   const set = (name: keyof typeof VARIABLES) => (env[name] === "" ? undefined : env[name]);
@@ -67,7 +76,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     url: set("TOWPATH_URL"),
     key: set("TOWPATH_KEY"),
     profile: set("TOWPATH_PROFILE"),
-    workspaceKeys: (set("TOWPATH_WORKSPACE_KEY") ?? "").split(/[\s,]+/).filter((key) => key !== ""),
+    workspaceKeys: listOf(set("TOWPATH_WORKSPACE_KEY")),
+    dashboards: listOf(set("TOWPATH_DASHBOARD_URL")),
     signingKeyFile: set("TOWPATH_SIGNING_KEY_FILE"),
     userConfigFile: join(set("XDG_CONFIG_HOME") ?? join(homedir(), ".config"), "towpath", "config.json"),
     color: colorOf(set, env.TERM),

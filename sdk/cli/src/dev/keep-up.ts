@@ -16,11 +16,11 @@ async function printWhere(
   invocation: Invocation,
   args: { stack: Stack; command: DevCommand; runId: string | null },
 ): Promise<void> {
-  const { output } = invocation;
+  const { output, config } = invocation;
   const { style } = output;
-  const { project, client } = args.stack;
+  const { project, client, url } = args.stack;
   const page = args.runId === null ? "/" : `/runs/${args.runId}`;
-  const { link } = await signInLink(client, page);
+  const { link } = await signInLink(client, { to: page, url, dashboards: config.dashboards });
   const [first] = project.deployments;
   const name = first === undefined ? "NAME" : deploymentNameOf(first.settings);
   output.line();
