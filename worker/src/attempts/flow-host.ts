@@ -275,7 +275,7 @@ async function forwardCall(
     });
     noteJob(deps, asked);
     const opener = { keyring: deps.keyring, run, sealedOnly };
-    const opened = openCalled(opener, { called: answer, callId });
+    const opened = openCalled(opener, { called: answer, callId, call });
     return grantedAsAsked({ call, asked }, await refs.answer(opened, { call, callId }));
   });
 }

@@ -6,8 +6,10 @@ import {
   deploymentNameOf,
   deploymentPartsOf,
   type ExpectedPlace,
+  type FlowCall,
   type Json,
   ORIGINS,
+  type OverWait,
   Problem,
   parameterOrigins,
   type RunError,
@@ -140,43 +142,57 @@ export function openError<Given extends RunError | null | undefined>(
   return { ...error, message: open("error", error.message), ...stack };
 }
 
+/** Where the answer of a wait may come from. */
+type AnswerPlace = Pick<ExpectedPlace, "field" | "deployments" | "origins">;
+
+/** The place of an answer to one question. */
+function ofQuestion({ run }: Pick<AnswerOpener, "run">, waitId: string): AnswerPlace {
+  return { field: "answer", deployments: [run.deployment], origins: [ORIGINS.wait(run.runId, waitId)] };
+}
+
+function plainAnswer(): Problem {
+  return new Problem(
+    "bad-seal",
+    "The answer is not sealed, and the workspace is: it may be forged. Answer with a workspace key and this release or a later one.",
+  );
+}
+
 /** The answer of a question, or the payload of an event. */
-function openAnswer({ keyring, run, sealedOnly }: AnswerOpener, answer: Json, waitId: string): Json {
-  const header = sealedHeaderOf(answer);
+function openAnswer({ keyring, run, sealedOnly }: AnswerOpener, answer: Json, place: AnswerPlace): Json {
   const compact = compactOf(answer);
-  if (header === null || compact === null) {
+  if (compact === null) {
     if (!sealedOnly || saysNothing(answer)) return answer;
-    throw new Problem(
-      "bad-seal",
-      "The answer is not sealed, and the workspace is: it may be forged. Answer with a workspace key.",
-    );
+    throw plainAnswer();
   }
-  const isEvent = header.fld === "event";
-  const expected: ExpectedPlace = {
-    workspace: run.workspace,
-    field: isEvent ? "event" : "answer",
-    deployments: isEvent ? [""] : [run.deployment],
-    origins: [isEvent ? "event/" : ORIGINS.wait(run.runId, waitId)],
-  };
-  return JSON.parse(asProblem(() => openText(keyring, compact, expected)));
+  return JSON.parse(asProblem(() => openText(keyring, compact, { ...place, workspace: run.workspace })));
 }
 
 /**
- * The control plane's answer to a call, in plain.
+ * The control plane's answer to a call, in plain. What the flow asked for decides how it is opened: the answer could have fields of
+ * another kind of wait.
  * @param args.callId The call's own id. The id in the answer may be another question's.
  * @throws Problem `bad-seal`.
  */
 export function openCalled(
   opener: AnswerOpener,
-  { called, callId }: { called: Called; callId: string },
+  { called, callId, call }: { called: Called; callId: string; call: FlowCall["call"] },
 ): Called {
   if (!("waitId" in called))
     return { ...called, error: openError(opener, called.error, [ORIGINS.run(called.runId)]) };
-  const { run, job, answer } = called;
+  const { run, answer } = called;
+  const asked = call.kind === "wait" ? call.wait : null;
+  const open = () => {
+    if (asked?.kind === "job") return openOutcome(opener, answer);
+    // An empty answer can approve something too.
+    const isForged = opener.sealedOnly && called.state === "satisfied" && compactOf(answer) === null;
+    if (asked?.kind === "input" && isForged) throw plainAnswer();
+    if (asked?.kind !== "event") return openAnswer(opener, answer, ofQuestion(opener, callId));
+    const origins = [ORIGINS.event(asked.name)];
+    return openAnswer(opener, answer, { field: "event", deployments: [""], origins });
+  };
   return {
     ...called,
-    answer:
-      job === undefined && run === null ? openAnswer(opener, answer, callId) : openOutcome(opener, answer),
+    answer: open(),
     run: run && { ...run, error: openError(opener, run.error, [ORIGINS.run(run.runId)]) },
   };
 }
@@ -212,8 +228,17 @@ export function openCheckpoints(opener: AnswerOpener, page: CheckpointPage): Che
         ? one
         : { ...one, error: openError(opener, one.error, [one.own ? ORIGINS.run(runId) : "run/"]) },
     ),
-    ...(page.waits && {
-      waits: page.waits.map((wait) => ({ ...wait, answer: openAnswer(opener, wait.answer, wait.waitId) })),
-    }),
+    ...(page.waits && { waits: page.waits.flatMap((wait) => openOver(opener, wait)) }),
   };
+}
+
+/**
+ * A wait that has ended. Nothing says for what its flow waited, so the payload of an event and a plain answer are left out. The flow then
+ * asks by a call, which says it.
+ */
+function openOver(opener: AnswerOpener, wait: OverWait): OverWait[] {
+  const header = sealedHeaderOf(wait.answer);
+  const isUnclear = header === null ? opener.sealedOnly && wait.answer !== null : header.fld !== "answer";
+  if (isUnclear) return [];
+  return [{ ...wait, answer: openAnswer(opener, wait.answer, ofQuestion(opener, wait.waitId)) }];
 }
