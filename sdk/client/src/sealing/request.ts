@@ -5,7 +5,7 @@ import type { LooseInput } from "../loose-input.ts";
 export interface RequestPlace extends Pick<SealedPlace, "deployment" | "origin"> {
   /** For what the code of the request's key is made. */
   readonly keyPurpose?: (workspace: string) => string;
-  /** The key of the request. A MAC of it and the value goes with the sealed value. */
+  /** The idempotency key of the request, or its id. A MAC of it and the value goes with the sealed value. */
   readonly fingerprintOf?: string;
 }
 
@@ -25,16 +25,18 @@ const PLACES: Partial<Record<RouteName, PlaceIn>> = {
     deployment: text(body.deployment),
     origin: ORIGINS.run(text(body.id)),
     keyPurpose: KEY_PURPOSES.request,
-    ...(typeof body.idempotencyKey === "string" && { fingerprintOf: body.idempotencyKey }),
+    fingerprintOf: text(body.idempotencyKey ?? body.id),
   }),
   createRuns: async ({ body }, { marked }) => {
     const [, index] = marked.path;
     const run: unknown = Array.isArray(body.runs) && typeof index === "number" ? body.runs[index] : undefined;
-    return { deployment: text(body.deployment), origin: ORIGINS.run(text(Object(run).id)) };
+    const id = text(Object(run).id);
+    return { deployment: text(body.deployment), origin: ORIGINS.run(id), fingerprintOf: id };
   },
   rerunRun: async ({ params, body }, { deploymentOf }) => ({
     deployment: await deploymentOf(text(params.runId)),
     origin: ORIGINS.run(text(body.id)),
+    fingerprintOf: text(body.id),
   }),
   setSchedule: async ({ params, body }) => ({
     deployment: text(params.name),
@@ -51,6 +53,7 @@ const PLACES: Partial<Record<RouteName, PlaceIn>> = {
   sendEvent: async ({ body }) => ({
     deployment: "",
     origin: ORIGINS.event(text(body.name)),
+    fingerprintOf: text(body.id),
     keyPurpose: (workspace) => KEY_PURPOSES.event(workspace, text(body.name)),
   }),
 };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Json } from "../kernel/names.ts";
 import {
   isCompact,
   isSealedJson,
@@ -53,7 +54,9 @@ export const SealedHeader = z.strictObject({
     .string()
     .regex(/^[\w-]{43}$/)
     .optional()
-    .describe("A MAC of the plain value and its idempotency key: a repeated request has the same."),
+    .describe(
+      "A MAC of the plain value, and of the id or the idempotency key of its request: a repeated request has the same.",
+    ),
 });
 export type SealedHeader = z.infer<typeof SealedHeader>;
 
@@ -171,6 +174,15 @@ export function sealedHeaderOf(value: unknown): SealedHeader | null {
   } catch {
     return null;
   }
+}
+
+/**
+ * What two requests are compared by. Sealing one value twice gives two texts. Their MAC, if the sender gave one, is the same. A value
+ * without one stays as it is.
+ */
+export function comparableValue(value: Json): Json {
+  const fp = sealedHeaderOf(value)?.fp;
+  return fp === undefined ? value : { fp };
 }
 
 /** From what the content key is derived: a value for another place has another key. */

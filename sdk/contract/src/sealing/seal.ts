@@ -95,10 +95,11 @@ export async function openKeyring(texts: readonly [string, ...string[]]): Promis
       return isKeyCode(key) ? key : `${KEY_CODE_PREFIX}${await macWith(last.secret, purpose, key)}`;
     },
     async seal(place, text, { fingerprintOf } = {}) {
+      // With the last key, as the codes of keys: a request is still the same after a new key was put in front.
       const fp =
         fingerprintOf === undefined
           ? undefined
-          : await mac("fingerprint", JSON.stringify([fingerprintOf, text]));
+          : await macWith(last.secret, "fingerprint", JSON.stringify([fingerprintOf, text]));
       const aad = headerFor(first.kid, place, fp);
       const { workspace: ws, deployment: dep, field: fld, origin: org } = place;
       const info = keyInfoOf({ ws, dep, fld, org });

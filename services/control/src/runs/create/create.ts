@@ -1,9 +1,9 @@
 import {
+  comparableValue,
   isDue,
   type Json,
   lostAfterMs,
   Problem,
-  sealedHeaderOf,
   type Trigger,
   uuidv7,
 } from "@towpath/contract";
@@ -156,7 +156,7 @@ export async function pinned(
 export function fingerprintOf(request: RunRequest): Uint8Array {
   return fingerprint({
     deployment: request.deployment,
-    parameters: comparable(request.parameters),
+    parameters: comparableValue(request.parameters),
     idempotencyKey: request.idempotencyKey,
     scheduledAt: request.scheduledAt,
     priority: request.priority,
@@ -164,12 +164,6 @@ export function fingerprintOf(request: RunRequest): Uint8Array {
     expireAfterMs: request.expireAfterMs,
     tags: [...request.tags],
   });
-}
-
-/** Sealing the same parameters twice gives two texts. Their MAC, if the sender gave one, is the same. */
-function comparable(parameters: RunRequest["parameters"]): RunRequest["parameters"] {
-  const fp = sealedHeaderOf(parameters)?.fp;
-  return fp === undefined ? parameters : { fp };
 }
 
 function sameRequest(runId: string, stored: Uint8Array, asked: Uint8Array): string {

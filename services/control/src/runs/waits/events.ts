@@ -1,4 +1,4 @@
-import { type Json, Problem, type SentEvent } from "@towpath/contract";
+import { comparableValue, type Json, Problem, type SentEvent } from "@towpath/contract";
 import { answerProblems, endedThread } from "../../deployments/index.ts";
 import {
   cleanJson,
@@ -170,7 +170,7 @@ function sameEvent(known: EventRow | null, sent: NewEvent): number {
     known !== null &&
     known.name === sent.name &&
     known.key === sent.key &&
-    JSON.stringify(known.payload) === JSON.stringify(sent.payload);
+    JSON.stringify(comparableValue(known.payload)) === JSON.stringify(comparableValue(sent.payload));
   if (same) return known.satisfied;
   throw new Problem("event-id-conflict", `Event ${sent.id} was sent with other contents; choose a new id.`);
 }

@@ -1,4 +1,13 @@
-import { type CheckpointPage, derivedId, type OverWait, uuidv7 } from "@towpath/contract";
+import {
+  type CheckpointPage,
+  derivedId,
+  type Json,
+  newWorkspaceKey,
+  ORIGINS,
+  type OverWait,
+  openKeyring,
+  uuidv7,
+} from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
@@ -291,7 +300,7 @@ test("the waits of a run are listed page by page, all of them or those of a stat
 });
 
 describe("events", () => {
-  const send = (tenancy: Tenancy, name: string, over: { id?: string; key?: string; payload?: number } = {}) =>
+  const send = (tenancy: Tenancy, name: string, over: { id?: string; key?: string; payload?: Json } = {}) =>
     sendEvent(testEnv.deps, tenancy.scope, {
       id: uuidv7(testEnv.clock.nowMs()),
       name,
@@ -367,6 +376,20 @@ describe("events", () => {
     expect(await send(flow.tenancy, "once", { id })).toEqual({ id, satisfied: 1 });
     expect(await send(flow.tenancy, "once", { id })).toEqual({ id, satisfied: 1 });
     const other = send(flow.tenancy, "once", { id, payload: 1 });
+    await expect(other).rejects.toMatchObject({ code: "event-id-conflict" });
+  });
+
+  test("that a client seals are taken once by their id, although each sealing gives another text", async () => {
+    const { tenancy } = await started();
+    const ring = await openKeyring([newWorkspaceKey()]);
+    const id = uuidv7(testEnv.clock.nowMs());
+    const { workspaceId: workspace } = tenancy.scope;
+    const place = { workspace, deployment: "", field: "event", origin: ORIGINS.event("sealed") } as const;
+    const payload = async (text: string) => ({ sealed: await ring.seal(place, text, { fingerprintOf: id }) });
+    const sent = { id, satisfied: 0 };
+    expect(await send(tenancy, "sealed", { id, payload: await payload("1") })).toEqual(sent);
+    expect(await send(tenancy, "sealed", { id, payload: await payload("1") })).toEqual(sent);
+    const other = send(tenancy, "sealed", { id, payload: await payload("2") });
     await expect(other).rejects.toMatchObject({ code: "event-id-conflict" });
   });
 
