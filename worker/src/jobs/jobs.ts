@@ -158,8 +158,18 @@ export class Jobs implements TendSource {
     tended.release();
   }
 
-  /** Asks until the job has ended. Never rejects. */
+  /** Asks until the job has ended. Never rejects: a job that cannot be asked about here is assigned again. */
   async #tend(tended: Tended): Promise<void> {
+    try {
+      await this.#askUntilOver(tended);
+    } catch (error) {
+      const { jobId } = tended.job;
+      this.#deps.log.error({ job: jobId, error: String(error) }, "an external job is no longer polled here");
+      if (this.#tended.get(jobId) === tended) this.#drop(jobId);
+    }
+  }
+
+  async #askUntilOver(tended: Tended): Promise<void> {
     const { job } = tended;
     const everyMs = job.pollEveryMs ?? CANCEL_AGAIN_MS.most;
     let againMs = CANCEL_AGAIN_MS.first;
@@ -168,10 +178,10 @@ export class Jobs implements TendSource {
       const asked = tended.cancel ? "cancel" : "poll";
       const change = await this.#ask(tended, asked);
       if (tended.gone.signal.aborted) return;
-      const type = change(0).type;
+      const type = change?.(0).type;
       if (type === "ended") failpoint("polled");
-      this.#note(tended, type, change);
-      if (LAST.includes(type)) return;
+      if (change !== null && type !== undefined) this.#note(tended, type, change);
+      if (type !== undefined && LAST.includes(type)) return;
       if (asked === "poll" && tended.cancel) continue;
       await this.#pause(tended, asked === "poll" ? everyMs : againMs);
       if (asked === "cancel") againMs = Math.min(againMs * 2, CANCEL_AGAIN_MS.most);
@@ -187,7 +197,8 @@ export class Jobs implements TendSource {
       .catch(() => {});
   }
 
-  async #ask(tended: Tended, kind: JobAsk["kind"]): Promise<(agoMs: number) => JobChange> {
+  /** @returns what the control plane hears. Null: nothing for now */
+  async #ask(tended: Tended, kind: JobAsk["kind"]): Promise<((agoMs: number) => JobChange) | null> {
     const { jobId: key, deployment, job, runId } = tended.job;
     const fence = fenceOf(tended);
     try {
@@ -199,11 +210,17 @@ export class Jobs implements TendSource {
       const change = redactJobChange(redactor, { ...fence, ...rawMessageOf(answer) });
       return timed(this.#sealed(tended, workspaceId, signedChange(change, { deployment, refs })));
     } catch (error) {
-      const detail = reasonOf(error);
       this.#deps.log.warn({ job: key, error: String(error) }, "an external job could not be polled");
-      const { workspaceId } = await this.#deps.pollers.session();
-      return timed(this.#sealed(tended, workspaceId, { ...fence, type: "stumbled", detail, agoMs: 0 }));
+      return await this.#stumbled(tended, reasonOf(error));
     }
+  }
+
+  /** The report of a failed question. Null: no session can be had now, so it cannot be sealed and reaches nobody. */
+  async #stumbled(tended: Tended, detail: string): Promise<((agoMs: number) => JobChange) | null> {
+    const change = { ...fenceOf(tended), type: "stumbled", detail, agoMs: 0 } as const;
+    if (this.#deps.keyring === null) return timed(change);
+    const session = await this.#deps.pollers.session().catch(() => null);
+    return session && timed(this.#sealed(tended, session.workspaceId, change));
   }
 
   /** What backends say is sealed for the run that waits for them. */

@@ -62,7 +62,8 @@ export class Poller {
       const question = this.#waiting.shift();
       if (question === undefined) return;
       const number = ++this.#numbers;
-      const timer = setTimeout(() => void this.close(), ANSWER_MS);
+      // If it cannot be removed, the next one that needs a process closes it again and says why.
+      const timer = setTimeout(() => void this.close().catch(() => {}), ANSWER_MS);
       this.#open.set(number, { ...question, timer });
       this.#runner.send({ number, ask: question.ask });
     }

@@ -161,8 +161,17 @@ export class Pollers {
       redactor: createRedactor(new Map([...secrets, ...ofStore])),
       workspaceId,
       async close() {
-        await poller.close();
-        await code.release();
+        try {
+          await poller.close();
+        } catch (error) {
+          // What is left of it must not keep the next process from its jobs.
+          log.warn(
+            { deployment, version, error: String(error) },
+            "a process that polled jobs is not all removed",
+          );
+        } finally {
+          await code.release();
+        }
       },
     };
   }
@@ -177,21 +186,26 @@ export class Pollers {
   ): Promise<Poller> {
     const { dir, environmentDir, program } = args.code;
     const trees = environmentDir === null ? [dir] : [dir, environmentDir];
-    const { runner } = await this.#deps.runners.take(program, { trees });
     const { entry } = spec;
     if (entry.kind === "command") throw new Refusal("invalid-spec", "A command declares no jobs.");
     // It gets no device: a question about a job computes nothing.
     const env = { ...signedEnvironment({ spec, secrets: args.secrets }), CUDA_VISIBLE_DEVICES: "" };
-    await runner.assign({
-      kind: "jobs",
-      cwd: args.code.dir,
-      env,
-      packages: packagesIn(args.code),
-      module: entry.module,
-      exportName: entry.kind === "python" ? entry.function : entry.export,
-      ground: args.ground,
-      takenFile: takenFileOf(runner),
-    });
+    const { runner } = await this.#deps.runners.take(program, { trees });
+    try {
+      await runner.assign({
+        kind: "jobs",
+        cwd: args.code.dir,
+        env,
+        packages: packagesIn(args.code),
+        module: entry.module,
+        exportName: entry.kind === "python" ? entry.function : entry.export,
+        ground: args.ground,
+        takenFile: takenFileOf(runner),
+      });
+    } catch (error) {
+      await runner.discard();
+      throw error;
+    }
     return new Poller(runner);
   }
 }
