@@ -4,10 +4,14 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { derivedId, uuidv7 } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { signedParameters } from "./attempts/parameter-refs.ts";
 import { type JournalLane, readJournal } from "./journal/index.ts";
 import { journalPath } from "./journal/journal.ts";
 import type { WorkerSettings } from "./settings.ts";
+import { keyId } from "./store/keyring.ts";
+import { RefSigner } from "./store/sign-refs.ts";
 import { lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
 import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { killNine, type WorkerProcess, WorkerProcesses } from "./testing/worker-process.fixture.ts";
@@ -76,6 +80,36 @@ test("after kill -9 of the worker and its restart the same process finishes the 
   expect(lineNumbersOf(attempt)).toEqual([0, 1, 2, 3, 4]);
   expect(attempt.epoch).toBe(1);
   expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
+});
+
+test("after a restart with other store keys, a flow that another started still gets its parameters with their refs", async () => {
+  const [key, fresh] = ["a".repeat(32), "b".repeat(32)];
+  await writeFile(join(testEnv.dir, "store.key"), key);
+  const more = { store: { root: "store", keys: [{ file: "store.key" }] } };
+  const first = await startProcess(more);
+  const spec = await testEnv.deployFlow(
+    `${FLAGGED}
+     const show = async () => gateway.log(JSON.stringify((await gateway.context()).parameters));
+     await show(); await until("away"); await show();`,
+    { env: { FLAGS: join(testEnv.dir, "flag-") } },
+  );
+  const secret = Buffer.from(key);
+  const { workspaceId } = testEnv.plane;
+  const refs = new RefSigner([{ id: keyId(secret), secret, sinceMs: 0 }], { workspaceId });
+  const runId = await derivedId(uuidv7(Date.now()), "start-run example#1");
+  const sha256 = "c".repeat(32) + "0".repeat(32);
+  const parameters = { model: { uri: "file:///store/model.json", codec: "json", sizeBytes: 2, sha256 } };
+  const { deployment } = spec;
+  const submitted = { ...spec, runId, parameters: signedParameters(refs, { runId, deployment, parameters }) };
+  const attempt = testEnv.plane.submit(submitted);
+  await testEnv.plane.until("it showed its parameters", () => linesOf(attempt).length === 1);
+  await killNine(first);
+  await writeFile(join(testEnv.dir, "store.key"), fresh);
+  await startProcess(more);
+  await writeFile(join(testEnv.dir, "flag-away"), "");
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  const shown = `log: ${JSON.stringify(parameters)}`;
+  expect(linesOf(attempt)).toEqual([shown, shown]);
 });
 
 test("a command that ends while the worker is dead is reported with its exit code and all its output", async () => {

@@ -52,3 +52,8 @@ export function checkedParameters(
     );
   });
 }
+
+/** Parameters whose refs were checked before, as the flow gets them. */
+export function plainRefs(parameters: Assignment["parameters"]): Assignment["parameters"] {
+  return mapRefs(parameters, withoutMac);
+}

@@ -1,20 +1,19 @@
 import { join } from "node:path";
-import { computeOf, needsOf } from "@towpath/contract";
+import { computeOf, needsOf, remoteTaskOf } from "@towpath/contract";
 import { readBootId } from "@towpath/contract/process";
 import { killMarked, waitForExit } from "../host/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
 import { maskOf, openParameters, type PathMask } from "../sealing/index.ts";
 import { createRedactor } from "../secrets/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
-import { RefSigner } from "../store/sign-refs.ts";
+import { RefSigner, withoutMac } from "../store/sign-refs.ts";
 import { removeUnfollowed } from "../walls/index.ts";
-import { argumentOf } from "./attempt-refs.ts";
 import { isOfThisBoot, listStored, openStore, type StoredAttempt } from "./attempt-store.ts";
 import { originOf } from "./chain.ts";
 import { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { type Launched, openAttemptGateway } from "./launch-attempt.ts";
-import { checkedParameters } from "./parameter-refs.ts";
+import { plainRefs } from "./parameter-refs.ts";
 import { claimName } from "./paths.ts";
 import { type FoundFact, type Phase, restartPhase } from "./phases.ts";
 import {
@@ -154,10 +153,12 @@ export async function adopt(
   keepEnvironment(deps, claimed, stored.spec).catch(() => {});
   const redactor = createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])]), opened?.hide);
   const refs = access?.refs ?? new RefSigner([], stored);
+  // The refs that it was given were checked before its start. The keys may have changed since.
+  const task = remoteTaskOf(stored.assignment.trigger);
   const prepared: Prepared = {
     spec: stored.spec,
     workspaceId: stored.workspaceId,
-    parameters: opened === null ? {} : parametersAsBefore(refs, { ...stored, ...opened }),
+    parameters: opened === null ? {} : plainRefs(opened.parameters),
     sealedOnly: stored.sealedOnly,
     code: () => code,
     interpreter: () => interpreterOf(deps, claimed, { entry: stored.spec.entry, code: () => code }),
@@ -166,7 +167,7 @@ export async function adopt(
     store: access?.store ?? { root: deps.config.store.root },
     redactor,
     refs,
-    argument: await argumentOf({ ...stored, refs }, redactor).catch(() => null),
+    argument: task && withoutMac(task.input),
   };
   // From here on a stop begins at once, perhaps before the gateway is open. A flow that listened before is asked first.
   claimed.board.awaitReturn();
@@ -236,18 +237,6 @@ function openedAsBefore(
     return { parameters, hide: maskOf(keyring, stored) };
   } catch {
     return null;
-  }
-}
-
-/** The parameters as before the restart. Empty if the keys of the store are not here any more: the flow then has no gateway. */
-function parametersAsBefore(
-  refs: RefSigner,
-  args: Parameters<typeof checkedParameters>[1],
-): Prepared["parameters"] {
-  try {
-    return checkedParameters(refs, args);
-  } catch {
-    return {};
   }
 }
 

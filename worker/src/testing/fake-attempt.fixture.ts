@@ -5,6 +5,8 @@ export interface Submission {
   readonly deployment: string;
   readonly version: number;
   readonly spec: string;
+  /** @default a new one */
+  readonly runId?: string;
   readonly parameters?: Assignment["parameters"];
   /** How long the whole run may take, milliseconds. */
   readonly endsInMs?: number;
@@ -31,7 +33,7 @@ export function newAttempt(submission: Submission): FakeAttempt {
   return {
     ...submission,
     attemptId: uuidv7(Date.now()),
-    runId: uuidv7(Date.now()),
+    runId: submission.runId ?? uuidv7(Date.now()),
     epoch: 0,
     nonce: "",
     state: "ready",
