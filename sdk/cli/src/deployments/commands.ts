@@ -20,6 +20,7 @@ import { warmOwnPackages } from "./own-packages.ts";
 import { findConfig } from "./python/config-file.ts";
 import { describeAhead } from "./python/describe-ahead.ts";
 import { type Renewal, renew } from "./renew.ts";
+import { keyringOf } from "./seal-spec.ts";
 import { shortDigest } from "./short-digest.ts";
 import { askStage, type StageChoice } from "./stage.ts";
 
@@ -159,6 +160,7 @@ async function renewAll(
   const { project, names, ledger, plan } = args;
   const renewal: Renewal = {
     ...args,
+    keyring: await keyringOf((await invocation.connect()).workspaceKeys),
     notes: [],
     floorLag: project.floorLag ?? FLOOR_LAG,
     validMs: ledger === null ? null : validMsOf(project),

@@ -5,9 +5,10 @@ import type { PublicKey } from "../identity/signing-key.ts";
 import { floorFor } from "./floor.ts";
 import type { ProjectDeployment } from "./project.ts";
 import { numberFor, type Registration, readSaid, type Said, signAndRegister, timesOf } from "./register.ts";
+import { openToSignAgain, sealSpec } from "./seal-spec.ts";
 
 /** A renewal: what a registration needs, without code. */
-export type Renewal = Omit<Registration, "ground" | "keyring"> & {
+export type Renewal = Omit<Registration, "ground"> & {
   readonly workspaceId: string;
   /** Other keys of the deployer, such as the one before a rotation. What they signed may be signed again. */
   readonly earlierKeys: readonly PublicKey[];
@@ -69,7 +70,7 @@ export async function renew(args: Renewal, deployment: ProjectDeployment): Promi
   const name = deploymentNameOf(deployment.settings);
   const keys = [key, ...args.earlierKeys];
   const said = await readSaid(args, { name, workspace: workspaceId, keys });
-  const before = signedSpec(said, key);
+  const before = await openToSignAgain(args.keyring, signedSpec(said, key));
   const { version, last, notes } = await numberFor(args, said.claimed);
   const times = timesOf(args);
   const expiresAt = expiryFor(deployment, { name, times });
@@ -97,6 +98,6 @@ export async function renew(args: Renewal, deployment: ProjectDeployment): Promi
   if (args.plan) return { ...done, status: "planned" };
   const spec = { ...before, version, floor: floor.floor, issuedAt: times.issuedAt, expiresAt };
   const expiresBy = deployment.settings.expiresAt === undefined ? "project" : "author";
-  await signAndRegister(args, { spec, floorBy: floor.by, expiresBy });
+  await signAndRegister(args, { spec: await sealSpec(args.keyring, spec), floorBy: floor.by, expiresBy });
   return { ...done, status: "registered" };
 }

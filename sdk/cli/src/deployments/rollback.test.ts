@@ -1,11 +1,13 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { LIMITS, SPEC_FORMAT, Spec, type SpecInput } from "@towpath/contract";
+import { LIMITS, newWorkspaceKey, SPEC_FORMAT, Spec, type SpecInput } from "@towpath/contract";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Stack, startStack } from "../../../../test/harness/index.ts";
 import { generateSigningKey, readSigningKey, signSpec } from "../identity/signing-key.ts";
+import { decodeSpec } from "./decode-spec.ts";
 import { checkAllowed } from "./rollback.ts";
+import { isSealedWhole, keyringOf, openOwnSpec } from "./seal-spec.ts";
 
 let stack: Stack;
 
@@ -81,6 +83,37 @@ describe("a rollback", () => {
     expect(await timeoutsOf("twice")).toEqual([1000, 2000, 1000]);
     const { items } = await stack.client.listSchedules({ query: { deployment: "twice" } });
     expect(items.map(({ name }) => name)).toEqual(["nightly"]);
+  });
+
+  test("seals what is plain or sealed with an earlier key with the present one, and repeating it registers nothing", async () => {
+    const [old, fresh] = [newWorkspaceKey(), newWorkspaceKey()];
+    const env = { MODE: "fast" };
+    await register("sealed", { timeoutMs: 1000, env }, { timeoutMs: 2000, env });
+    const sealedBack = (version: string, ...keys: string[]) =>
+      stack.towpath(["deployments", "rollback", "sealed", version, "--yes"], {
+        env: { TOWPATH_WORKSPACE_KEY: keys.join(" ") },
+      });
+    const opened = async (version: number, key: string) => {
+      const { spec } = await stack.client.getSpec({ params: { name: "sealed", version } });
+      expect(isSealedWhole(decodeSpec(spec))).toBe(true);
+      return (await openOwnSpec(await keyringOf([key]), decodeSpec(spec))).env;
+    };
+    for (const end of ["; new runs use it", " already. Nothing was registered."])
+      expect((await sealedBack("1", old)).output).toContain(`v3 of sealed has the content of v1${end}`);
+    expect(await opened(3, old)).toEqual(env);
+    expect((await sealedBack("2", fresh, old)).output).toContain(
+      "v4 of sealed has the content of v2; new runs",
+    );
+    const missing = await sealedBack("3", fresh);
+    expect(missing.code, missing.output).not.toBe(0);
+    expect(missing.output).toContain(
+      'v3 of "sealed" cannot be opened: The value was sealed with the workspace key',
+    );
+    expect((await sealedBack("3", fresh, old)).output).toContain(
+      "v5 of sealed has the content of v3; new runs",
+    );
+    expect(await opened(5, fresh)).toEqual(env);
+    expect(await timeoutsOf("sealed")).toEqual([1000, 2000, 1000, 2000, 1000]);
   });
 
   test("without a terminal needs --yes, and registers nothing without it", async () => {

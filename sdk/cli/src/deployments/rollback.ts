@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Client } from "@towpath/client";
-import { type Deployment, Problem, type Spec } from "@towpath/contract";
+import { type Deployment, type Keyring, Problem, type Spec } from "@towpath/contract";
 import { linesOf } from "@towpath/contract/ledger";
 import { EXIT, Failure } from "../failure.ts";
 import type { SigningKey } from "../identity/signing-key.ts";
@@ -15,6 +15,7 @@ import { printChanges, printedName } from "./inspect.ts";
 import { headText, type LedgerUse, type NextNumber, type Origins, readLedger } from "./ledger.ts";
 import { findConfig } from "./python/config-file.ts";
 import { numberFor, ownSpec, readSaid, signAndRegister } from "./register.ts";
+import { isSealedWhole, keyringOf, openOwnSpec, openToSignAgain, sealSpec } from "./seal-spec.ts";
 import { saysTheSame } from "./spec.ts";
 
 /** The arguments of `towpath deployments rollback`. */
@@ -37,9 +38,11 @@ interface Ground {
   readonly deployment: Deployment;
   readonly version: number;
   readonly ledger: LedgerUse | null;
+  /** Opens what is sealed in the earlier version, and seals it with the present key. Null: specs stay as they are. */
+  readonly keyring: Keyring | null;
 }
 
-/** A spec to sign, with what decides on its floor and expiry. */
+/** A spec to sign, in plain where there is a key, with what decides on its floor and expiry. */
 interface Next extends Origins {
   readonly spec: Spec;
   readonly notes: readonly string[];
@@ -169,7 +172,7 @@ async function nextExpiry(
 
 /** The earlier spec as the next version. */
 async function nextSpec(ground: Ground, nowMs: number): Promise<Next> {
-  const earlier = await earlierSpec(ground);
+  const earlier = await openToSignAgain(ground.keyring, await earlierSpec(ground));
   const { name } = ground.deployment;
   const withdrawn = await withdrawnBelow(ground);
   const expiry = await nextExpiry(ground, { earlier, nowMs });
@@ -195,21 +198,24 @@ async function nextSpec(ground: Ground, nowMs: number): Promise<Next> {
 
 /** Whether the latest version has this content already, as after a rollback whose answer was lost. */
 async function isLatest(
-  { client, key, workspaceId, deployment }: Ground,
+  { client, key, workspaceId, deployment, keyring }: Ground,
   { spec, expiresBy }: Next,
 ): Promise<boolean> {
   const { name, latest } = deployment;
   if (latest.keyId !== key.kid) return false;
   const { version } = latest;
   const { spec: jws } = await client.getSpec({ params: { name, version } });
-  const current = await ownSpec(jws, { name, version, workspaceId, keys: [key] });
+  const stored = await ownSpec(jws, { name, version, workspaceId, keys: [key] });
+  if (stored === null || (keyring !== null && !isSealedWhole(stored))) return false;
+  // A spec with a key that is not here counts as another one.
+  const current = await openOwnSpec(keyring, stored).catch(() => null);
   return current !== null && saysTheSame(current, spec, { floor: false, expiresAt: expiresBy === "author" });
 }
 
 async function register(ground: Ground, next: Next): Promise<Deployment> {
   const { name } = ground.deployment;
   try {
-    return await signAndRegister(ground, next);
+    return await signAndRegister(ground, { ...next, spec: await sealSpec(ground.keyring, next.spec) });
   } catch (failure) {
     if (!(failure instanceof Problem) || failure.code !== "version-conflict") throw failure;
     throw raced(name, failure);
@@ -255,10 +261,12 @@ export async function rollBack(invocation: Invocation, request: RollbackRequest)
   const { name, latest } = deployment;
   checkNumber(deployment, request.version);
   const key = await signingKeyInUse(invocation, await invocation.folder());
-  const workspaceId = await workspaceToSign(await invocation.connect());
+  const connection = await invocation.connect();
+  const workspaceId = await workspaceToSign(connection);
   const ledger = await ledgerHere(invocation, request);
+  const keyring = await keyringOf(connection.workspaceKeys);
   const { version } = request;
-  const ground: Ground = { client, key, workspaceId, deployment, version, ledger };
+  const ground: Ground = { client, key, workspaceId, deployment, version, ledger, keyring };
   const next = await nextSpec(ground, clock.nowMs());
   const { spec } = next;
   if (await isLatest(ground, next)) {
