@@ -20,7 +20,7 @@ export { checkFloor } from "./read/by-deployment.ts";
 export { readFailure } from "./read/failures.ts";
 export { getLimit, listLimits, seedLimits, setLimit } from "./read/limits.ts";
 export { type LogSource, readLogSources } from "./read/log-sources.ts";
-export { listPlainEventKeys, listPlainRuns } from "./read/plain.ts";
+export { listPlainAnswers, listPlainEventKeys, listPlainRuns } from "./read/plain.ts";
 export { createPool, setQueue } from "./read/pools.ts";
 export { getRun, getRunSummary, listRuns, listTaskRuns } from "./read/read.ts";
 export { runChange } from "./read/wire.ts";

@@ -2,7 +2,7 @@ import { Problem, type Sealing } from "@towpath/contract";
 import { updateSealed } from "../identity/index.ts";
 import { ANY_KEY, type Deps, inTransaction, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
 import { selectKeyless } from "../pools/index.ts";
-import { listPlainEventKeys, listPlainRuns } from "../runs/index.ts";
+import { listPlainAnswers, listPlainEventKeys, listPlainRuns } from "../runs/index.ts";
 import { listPlainSchedules } from "../schedules/index.ts";
 
 /** How many names a refusal lists. */
@@ -20,6 +20,7 @@ async function blockers(tx: Tx, deps: Pick<Deps, "clock">, workspaceId: string):
   const keyless = await selectKeyless(tx, { ...asked, clock: deps.clock });
   const schedules = await listPlainSchedules(tx, asked);
   const runs = await listPlainRuns(tx, asked);
+  const answered = await listPlainAnswers(tx, asked);
   const keys = await listPlainEventKeys(tx, asked);
   return [
     ...blocker(keyless, {
@@ -32,6 +33,10 @@ async function blockers(tx: Tx, deps: Pick<Deps, "clock">, workspaceId: string):
     }),
     ...blocker(runs, {
       what: "Open runs with plain parameters",
+      next: "Wait for their end, or cancel them.",
+    }),
+    ...blocker(answered, {
+      what: "Open runs with a plain answer, event or result of a job",
       next: "Wait for their end, or cancel them.",
     }),
     ...blocker(keys, {
