@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { SpecInput } from "@towpath/contract";
+import type { Cause, SpecInput } from "@towpath/contract";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { pythonMinor, Wheels } from "./environments/wheels.fixture.ts";
 import { type FakeAttempt, linesOf } from "./testing/fake-attempt.fixture.ts";
@@ -88,7 +88,7 @@ def main(x: int) -> int:
     expect(new Set(processes).size).toBe(3);
   });
 
-  const FAULTS: Record<string, { source: string; says: RegExp; spec?: Partial<SpecInput> }> = {
+  const FAULTS: Record<string, { source: string; says: RegExp; spec?: Partial<SpecInput>; cause?: Cause }> = {
     "fails when it is imported": {
       source: "import nothing_like_this\n",
       says: /ModuleNotFoundError.*No module named 'nothing_like_this'/,
@@ -96,6 +96,21 @@ def main(x: int) -> int:
     "ends the process when it is imported": {
       source: "import sys\nsys.exit(3)\n",
       says: /flows\/main.py ends the process when it is imported: sys.exit\(3\)/,
+    },
+    "ends the process without an exception when it is imported": {
+      source: "import os\nos._exit(3)\n",
+      says: /The process ended with code 3/,
+    },
+    "crashes when it is imported": {
+      source: "import ctypes\nctypes.string_at(0)\n",
+      cause: "killed",
+      says: /SIGSEGV.*Python was at flows\/main.py:2, in <module>/,
+    },
+    "never ends when it is imported": {
+      source: "import time\ntime.sleep(600)\n",
+      spec: { timeoutMs: 3000 },
+      cause: "timeout",
+      says: /time limit/,
     },
     "has no such name": { source: "other = 1\n", says: /flows\/main.py has nothing called \\"main\\"/ },
     "has no flow of that name": {
@@ -111,7 +126,7 @@ def main(x: int) -> int:
   test.each(Object.entries(FAULTS))("whose module %s has failed, and its error says so", async (_, fault) => {
     await testEnv.start();
     const { end } = await run(await deploy(fault.source, fault.spec));
-    expect(end).toMatchObject({ outcome: "failed", cause: "error" });
+    expect(end).toMatchObject({ outcome: "failed", cause: fault.cause ?? "error" });
     expect(JSON.stringify(end)).toMatch(fault.says);
   });
 

@@ -1,12 +1,13 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readProcess } from "@towpath/contract/process";
 import { afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { openCodeCache } from "../code/index.ts";
 import type { PythonIndex } from "../config.ts";
@@ -23,6 +24,17 @@ const INSTALLERS = [
 ];
 
 const BUILDER = fileURLToPath(new URL("builder.fixture.ts", import.meta.url));
+
+/** A backend that starts a process in a session of its own, notes the process id in a file, and then hangs. */
+const hangingBackend = (note: string) => `
+import os, subprocess, sys, time
+def build_wheel(folder, settings=None, metadata=None):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    with open(${JSON.stringify(`${note}.new`)}, "w") as file:
+        file.write(str(child.pid))
+    os.rename(${JSON.stringify(`${note}.new`)}, ${JSON.stringify(note)})
+    time.sleep(600)
+`;
 
 const HASH = `--hash=sha256:${"0".repeat(64)}`;
 
@@ -279,6 +291,23 @@ describe.skipIf(!hasPython).each(INSTALLERS)("an environment by $name", { timeou
     expect(run(interpreter.path, "-c", "import greeting; print(greeting.text)")).toBe("built");
     const unnamed = await lock(greeting, { build: ["other"] });
     await expect(bringEnvironment(await open(), unnamed)).rejects.toMatchObject({ code: "no-wheel" });
+  });
+
+  test("whose build hangs is given up, and leaves no process", async () => {
+    const note = join(dir, "hanging");
+    const backend = await wheels.add("backend", hangingBackend(note));
+    const args = await lock((await wheels.addSource("greeting", "")) + backend, { build: ["greeting"] });
+    const stop = new AbortController();
+    const bringing = bringEnvironment(await open(), { ...args, signal: stop.signal });
+    const ended = expect(bringing).rejects.toThrow("enough");
+    const left = () => readFile(note, "utf8").catch(() => "");
+    await expect.poll(left).not.toBe("");
+    const pid = Number(await left());
+    expect((await readProcess(pid))?.zombie).toBe(false);
+    stop.abort(new Error("enough"));
+    await ended;
+    // A killed process may stay as a zombie until its new parent has heard of it.
+    await expect.poll(async () => (await readProcess(pid))?.zombie ?? true).toBe(true);
   });
 
   test("of a missing version of Python is refused", async () => {

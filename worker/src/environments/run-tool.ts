@@ -1,7 +1,13 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { killMarked } from "../host/index.ts";
 
 /** The most output that is kept, characters. */
 const OUTPUT_CHARS = 64 * 1024;
+/** How long the output may stay open after the end of the program, milliseconds. A process that it left behind may hold it. */
+const DRAIN_MS = 2_000;
+/** The variable by which the processes of a program are found. Those in a session of their own are in no group of it. */
+const TOOL_MARK = "TOWPATH_TOOL";
 
 /** How a program ended. */
 export interface ToolResult {
@@ -12,18 +18,21 @@ export interface ToolResult {
 }
 
 /**
- * Runs a program to its end. On abort the program and its child processes are killed.
+ * Runs a program to its end. On abort the program and all processes that it has started are killed. So are those that hold
+ * its output after its end.
  * @throws the signal's reason when aborted.
  */
 export async function runTool(
   [file, ...args]: readonly [string, ...string[]],
   options: { cwd: string; env: Readonly<Record<string, string>>; signal: AbortSignal },
 ): Promise<ToolResult> {
-  options.signal.throwIfAborted();
+  const { cwd, signal } = options;
+  signal.throwIfAborted();
+  const id = randomUUID();
   // A group of its own: a builder's child processes outlive a kill of the builder alone.
   const child = spawn(file, args, {
-    cwd: options.cwd,
-    env: options.env,
+    cwd,
+    env: { ...options.env, [TOOL_MARK]: id },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });
@@ -32,23 +41,36 @@ export async function runTool(
     stream.on("data", (chunk: Buffer) => {
       output = (output + chunk.toString("utf8")).slice(-OUTPUT_CHARS);
     });
-  const kill = () => {
-    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // It ended between the check and the signal.
-    }
-  };
-  options.signal.addEventListener("abort", kill, { once: true });
+  const killLeft = () => killMarked(`${TOOL_MARK}=${id}`).catch(() => []);
+  const kill = () => killGroupOf(child);
+  signal.addEventListener("abort", kill, { once: true });
+  let draining: NodeJS.Timeout | undefined;
   try {
     const code = await new Promise<number | null>((resolve) => {
       child.once("error", () => resolve(null));
       child.once("close", resolve);
+      child.once("exit", () => {
+        draining = setTimeout(async () => {
+          await killLeft();
+          child.stdout.destroy();
+          child.stderr.destroy();
+        }, DRAIN_MS);
+      });
     });
-    options.signal.throwIfAborted();
+    if (signal.aborted) await killLeft();
+    signal.throwIfAborted();
     return { code, output };
   } finally {
-    options.signal.removeEventListener("abort", kill);
+    clearTimeout(draining);
+    signal.removeEventListener("abort", kill);
+  }
+}
+
+function killGroupOf(child: ChildProcess): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(-child.pid, "SIGKILL");
+  } catch {
+    // It ended between the check and the signal.
   }
 }
