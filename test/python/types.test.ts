@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { runWith, venvWith } from "./venv.ts";
+import { runWith, venvWith } from "../components/venv.ts";
+import { hasPython } from "./interpreters.ts";
 
 const PACKAGE = fileURLToPath(new URL("../../sdk/python/src/towpath", import.meta.url));
 const TYPES = fileURLToPath(new URL("../../sdk/python/tests/type_checked", import.meta.url));
@@ -59,7 +60,7 @@ async function wrongLines(checker: string): Promise<number[]> {
   });
 }
 
-describe.each([
+describe.skipIf(!hasPython).each([
   { checker: "mypy", run: mypy },
   { checker: "pyright", run: pyright },
 ])("types of the Python package", { timeout: 1_200_000 }, ({ checker, run }) => {
