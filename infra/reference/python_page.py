@@ -18,11 +18,11 @@ LINE_MAX = 100
 
 #: The names of the package `towpath`, by section. Every public name stands in one.
 SECTIONS = {
-    "Flows and tasks": ["flow", "Flow", "task", "Task", "AsyncTask", "Cache", "with_setup", "notebook"],
+    "Flows and tasks": ["flow", "Flow", "task", "Task", "AsyncTask", "Cache", "exponential", "with_setup", "notebook"],
     "What calls of tasks return": ["Future", "Map", "AsyncFuture", "AsyncMap"],
-    "In a run": ["log", "artifact", "keep", "kept", "now", "random", "uuid", "secret", "is_cancelled", "run_facts", "Facts"],
+    "In a run": ["log", "artifact", "keep", "kept", "save", "load", "Ref", "now", "random", "uuid", "secret", "is_cancelled", "run_facts", "Facts"],
     "Wait": ["suspend", "Job", "JobStatus"],
-    "Other runs": ["run_child", "start_run", "Due"],
+    "Other runs": ["run_child", "start_run", "get_run", "RunState", "Due"],
     "Resources": ["resource", "Resource", "AsyncResource", "from_secret"],
 }
 MODULES = {
@@ -46,7 +46,7 @@ RETURNED = {
 #: Classes that people call themselves. The others are made by the package.
 CALLED = {"with_setup"}
 #: Classes whose fields are options: each has a text.
-DESCRIBED = {"TaskOptions", "Cache", "Job", "Facts", "Due"}
+DESCRIBED = {"TaskOptions", "Cache", "Job", "Facts", "Due", "RunState"}
 #: Methods that only the package calls.
 HIDDEN = {"Flow.name_of", "Flow.hook_of", "Project.data", "Job.poll_every_ms", "Cache.parts", "Dask.open", "Ray.open"}
 #: How a name is written, where its signature says less.

@@ -1,4 +1,4 @@
-import type { Checkpoint, Json, Ref } from "@towpath/contract";
+import { type Checkpoint, type Json, Ref } from "@towpath/contract";
 import { z } from "zod";
 import type { Clock } from "../../sdk/flow/src/clock.ts";
 import type { Host } from "../../sdk/flow/src/engine/host.ts";
@@ -99,6 +99,10 @@ class Player {
         return await sdk.ctx.keep(step.name, filled(step.value, variables));
       case "kept":
         return (await sdk.ctx.kept(step.name)) ?? filled(step.default, variables);
+      case "save":
+        return await sdk.ctx.save(step.name, filled(step.value, variables));
+      case "load":
+        return await sdk.ctx.load(Ref.parse(filled(step.ref, variables)));
       case "raise":
         return this.#raise(step);
       case "artifact":

@@ -39,6 +39,8 @@ const Simple = [
   }),
   z.strictObject({ do: z.literal("keep"), ...Name, value: Value }),
   z.strictObject({ do: z.literal("kept"), ...Name, default: Value, ...As }),
+  z.strictObject({ do: z.literal("save"), ...Name, value: Value, ...As }),
+  z.strictObject({ do: z.literal("load"), ref: Value, ...As }),
   z.strictObject({ do: z.literal("now"), ...Drawn }),
   z.strictObject({ do: z.literal("random"), ...Drawn }),
   z.strictObject({ do: z.literal("uuid"), ...Drawn }),

@@ -257,6 +257,12 @@ class _Player:
     async def _kept(self, step: Step, variables: Variables) -> Any:
         return towpath.kept(step["name"], _filled(step["default"], variables))
 
+    async def _save(self, step: Step, variables: Variables) -> Any:
+        return towpath.save(step["name"], _filled(step["value"], variables))
+
+    async def _load(self, step: Step, variables: Variables) -> Any:
+        return towpath.load(_filled(step["ref"], variables))
+
     async def _raise(self, step: Step, _variables: Variables) -> None:
         if self._tries.get(_path(), 1) <= step.get("tries", 1000):
             raise (towpath.NonRetryable if step.get("final") else ScriptError)(step["message"])

@@ -12,6 +12,7 @@ from pathlib import Path
 _PROJECT = Path(__file__).resolve().parents[3]
 _PAGES = (
     "docs/how-to/external-jobs.md",
+    "docs/how-to/pass-data.md",
     "docs/how-to/remote-tasks.md",
     "docs/how-to/stages.md",
     "docs/how-to/start-other-work.md",

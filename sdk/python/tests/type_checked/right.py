@@ -14,10 +14,13 @@ from towpath import (
     AsyncTask,
     Cache,
     Flow,
+    Ref,
     Task,
     artifact,
+    exponential,
     flow,
     from_secret,
+    get_run,
     keep,
     kept,
     log,
@@ -26,6 +29,7 @@ from towpath import (
     resource,
     run_child,
     run_facts,
+    save,
     secret,
     start_run,
     suspend,
@@ -33,6 +37,7 @@ from towpath import (
     uuid,
     with_setup,
 )
+from towpath import load as load_ref
 from towpath.config import cron, deployment, every, oci_layout, project
 from towpath.test import TestedRun, run_flow
 
@@ -48,7 +53,7 @@ def load(path: str) -> list[Row]:
     return [Row(path, 1)]
 
 
-@task(retries=3, timeout="30s", cache=Cache(expires="1h"), tags=["etl"])
+@task(retries=3, retry_delay=exponential(first="1s"), timeout="30s", cache=Cache(expires="1h"), tags=["etl"])
 def size(row: Row, factor: int = 2) -> int:
     return row.size * factor
 
@@ -77,7 +82,7 @@ def scratch() -> Iterator[str]:
     yield "/tmp/scratch"
 
 
-@flow(run_name="sizes {path}", retries=1)
+@flow(run_name="sizes {path}", on_failure=lambda error: log.warning(error))
 def sizes(path: str, factor: int = 3) -> dict[str, int]:
     rows = assert_type(load(path), list[Row])
     assert_type(load.submit(path).result(), list[Row])
@@ -94,6 +99,9 @@ def sizes(path: str, factor: int = 3) -> dict[str, int]:
     artifact.table("rows", [{"name": row.name} for row in rows])
     keep("done", 1)
     kept("done", 0)
+    saved = assert_type(save("rows", [1]), Ref)
+    assert_type(load_ref(saved, returns=list[int]), list[int])
+    assert_type(get_run("id").state, str)
     assert_type(random(), float)
     log.info(now().isoformat(), str(uuid()), secret("KEY"), run_facts().run_id)
     return {"first": first}

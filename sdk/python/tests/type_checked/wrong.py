@@ -22,6 +22,22 @@ async def fetch(url: str) -> bytes:
     return url.encode()
 
 
+@task(retires=3)  # wrong: both
+def unsure() -> None: ...
+
+
+@task(retries="3")  # wrong: both
+def often() -> None: ...
+
+
+@flow(timeout="30m")  # wrong: both
+def endless() -> None: ...
+
+
+load.with_options(concurency=4)  # wrong: both
+load.with_options(on_parent_end="leave")  # wrong: both
+
+
 @flow
 def numbers(path: str) -> int:
     load(1)  # wrong: both

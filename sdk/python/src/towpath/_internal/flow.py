@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from .clock import instant
 from .engine.forks import refuse_if_forked
@@ -21,6 +21,11 @@ from .task.identity import NO_KEY, CallKey
 from .task.input_hash import hash_input
 from .task.options import TaskOptions
 from .task.run_task import TaskCall, run_task
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .given import GivenFlowOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -153,7 +158,7 @@ def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
 
 
 @overload
-def flow(**options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+def flow(**options: Unpack[GivenFlowOptions]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 
 
 def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:

@@ -15,6 +15,7 @@ from ..store.hashes import Hashes
 from ..store.named import NamedValue
 from ..store.pickled import Owner
 from ..store.places import safe_part
+from ..store.refs import gone_ref
 from ..task.durations import Duration, ms_of
 from ..task.input_hash import hash_input
 
@@ -67,7 +68,8 @@ class TaskCache:
         self._names = [_name_of(call, cache, version, hashes) for hashes in each]
 
     def find(self) -> tuple[Any, Ref] | None:
-        """The result of an equal earlier call and its ref, unless it has expired or cannot be loaded. It logs which."""
+        """The result of an equal earlier call and its ref, unless it has expired or cannot be loaded, or a value
+        that it refers to is gone. It logs which."""
         host = self._call.scope.run.host
         for name in [] if self._cache.refresh else self._names:
             for place in [self._own_name(name), name] if host.pickles.is_on else [name]:
@@ -78,8 +80,13 @@ class TaskCache:
         return None
 
     def _load(self, entry: NamedValue, name: str) -> tuple[Any, Ref] | None:
+        run = self._call.scope.run
         try:
-            value = self._call.scope.run.checkpoints.load(entry.ref, self._call.source, self._owner(name))
+            value = run.checkpoints.load(entry.ref, self._call.source, self._owner(name))
+            # The run that saved this value may have been removed from the store.
+            gone = gone_ref(run.host.store, value)
+            if gone is not None:
+                raise StoreFault(f"It refers to {gone['uri']}, which is gone.")
         except StoreFault as fault:
             self._call.warn(f"runs, because its cached result cannot be loaded: {fault}")
             return None

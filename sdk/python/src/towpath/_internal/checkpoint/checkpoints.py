@@ -188,10 +188,14 @@ class Checkpoints:
         return ref
 
     def keep_value(self, value: object, *, path: str, name: str) -> Ref:
-        """Stores a named value. @raises NotSerialisable | StoreFault"""
-        ref = self._save(encode(value, name), path, name)
+        """Stores a named value, which then survives a crash of the machine. @raises NotSerialisable | StoreFault"""
+        ref = self.save_value(value, path=path, name=name)
         self._host.store.sync()
         return ref
+
+    def save_value(self, value: object, *, path: str, name: str) -> Ref:
+        """Stores a named value. @raises NotSerialisable | StoreFault"""
+        return self._save(encode(value, name), path, name)
 
     def keep_result(self, value: object) -> Ref:
         """Stores the result of the flow. Instances of classes become plain data. @raises NotSerialisable | StoreFault"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from ..problem import ChildFailed, InvalidAnswer, SuspendInTask
 from ..task.identity import CallKey
@@ -97,6 +97,34 @@ def run_child(
         return _result_of(scope, deployment, await waiting, returns)
 
     return awaited()
+
+
+class RunState(NamedTuple):
+    """The state of a run."""
+
+    run_id: str
+    """The run's id."""
+    state: str
+    """Such as `running`, `suspended`, `completed`, `failed`, `crashed` or `cancelled`."""
+    cause: str | None
+    """Why it ended as it did. None: it has not ended, or it has completed."""
+
+
+def get_run(run_id: str) -> RunState:
+    """The state of a run that this workspace has, at this moment. It can be called in a task. `suspend.run` waits for its end.
+
+    Raises:
+        CallRefused: if there is no such run.
+    """
+    return in_engine_code(_state_of, scope_for("get_run()"), run_id)
+
+
+def _state_of(scope: Scope, run_id: str) -> RunState:
+    scope.cancel.raise_if_asked()
+    name = f"get-run {run_id}"
+    path = name if scope.path == "" else f"{scope.path}/{name}"
+    told = scope.run.host.call(path, {"kind": "get-run", "runId": run_id})
+    return RunState(told["runId"], told["state"], told.get("cause"))
 
 
 def _start(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .host import Facts
 from .scope import scope_for
 
 
 def run_facts() -> Facts:
-    """The ids, attempt, deployment, version and times of the current run."""
-    return scope_for("run_facts()").run.host.facts
+    """The ids, attempt, deployment, version and times of the current run, and the path of the current task run."""
+    scope = scope_for("run_facts()")
+    return replace(scope.run.host.facts, task_path=scope.path or None)
 
 
 def secret(name: str) -> str:

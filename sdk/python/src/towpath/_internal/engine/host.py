@@ -58,6 +58,8 @@ class Store(Protocol):
 
     def read(self, ref: Ref) -> bytes: ...
 
+    def has(self, ref: Ref) -> bool: ...
+
 
 @dataclass(frozen=True)
 class Resume:
@@ -115,6 +117,8 @@ class Facts:
     """The due time of a scheduled run and its data interval; None if the run is not scheduled."""
     control_plane: str = ""
     """The address of the control plane. Empty without a worker."""
+    task_path: str | None = None
+    """The path of the current task run. None in the flow's own function."""
 
 
 @dataclass(frozen=True)

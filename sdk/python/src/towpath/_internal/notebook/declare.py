@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..flow import Flow, flow
 from ..problem import InvalidDefinition
@@ -13,12 +14,21 @@ from ..task.durations import Duration, ms_of
 from .parameters import signature_of
 from .read import read_notebook
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..given import OtherFlowOptions
+
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9_-]+")
 _NAME_CHARS_MAX = 63
 
 
 def notebook(
-    path: str | Path, *, name: str | None = None, cell_timeout: Duration | None = None, **options: Any
+    path: str | Path,
+    *,
+    name: str | None = None,
+    cell_timeout: Duration | None = None,
+    **options: Unpack[OtherFlowOptions],
 ) -> Flow[..., None]:
     """Makes a flow of a notebook. Its cells run in order in one kernel, each as a task run.
 
@@ -45,7 +55,7 @@ def notebook(
 
 
 def notebook_flow(
-    path: Path, *, module: str, name: str | None, cell_timeout: Duration | None, options: dict[str, Any]
+    path: Path, *, module: str, name: str | None, cell_timeout: Duration | None, options: Mapping[str, Any]
 ) -> Flow[..., None]:
     """The flow of a file. `module` is the module that declares it, where a worker finds it."""
     book = read_notebook(path)

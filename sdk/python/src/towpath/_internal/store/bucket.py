@@ -107,6 +107,11 @@ class Bucket:
             raise _larger(uri)
         return b"".join(pieces)
 
+    def size_of(self, path: str) -> int | None:
+        """The size of an object, bytes. None: there is none. @raises StoreFault"""
+        answer = self.send("HEAD", path)
+        return None if answer.status == 404 else int(answer.headers.get("content-length", "-1"))
+
     def _found(self, answer: Answer, uri: str) -> bytes:
         if answer.status == 404:
             raise StoreFault(f"There is no value at {uri}.")

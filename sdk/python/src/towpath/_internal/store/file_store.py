@@ -64,6 +64,15 @@ class FileStore:
         """The bytes of a value, byte for byte the saved ones. @raises StoreFault otherwise."""
         return self._writing.content(ref, self._read(ref))
 
+    def has(self, ref: Ref) -> bool:
+        """Whether this store still has a value of this size. Its bytes are not read."""
+        part = part_of(ref["uri"])
+        try:
+            size = self._inside(ref["uri"] if part is None else part[0]).stat().st_size
+        except (OSError, StoreFault):
+            return False
+        return size == ref["sizeBytes"] if part is None else size >= part[1] + ref["sizeBytes"]
+
     def save_as(self, name: str, encoded: Encoded, *, saved_at: str, run_id: str) -> Ref:
         """Stores a value under a name and replaces the one before. A concurrent reader finds one of the two.
 

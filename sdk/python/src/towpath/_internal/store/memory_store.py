@@ -24,14 +24,14 @@ class MemoryStore:
 
     def save(self, place: Place, encoded: Encoded) -> Ref:
         encoded = self._writing.written(encoded)
-        uri = f"memory:{place.path_of(encoded)}"
+        uri = f"memory:///{place.path_of(encoded)}"
         with self._lock:
             self._values[uri] = encoded.data
         return {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}
 
     def save_as(self, name: str, encoded: Encoded, *, saved_at: str, run_id: str) -> Ref:
         encoded = self._writing.written(encoded)
-        uri = f"memory:{value_path(name, encoded)}"
+        uri = f"memory:///{value_path(name, encoded)}"
         ref: Ref = {"uri": uri, "codec": encoded.codec, "sizeBytes": len(encoded.data), "sha256": encoded.sha256}
         with self._lock:
             self._values[uri] = encoded.data
@@ -52,3 +52,6 @@ class MemoryStore:
         if data is None:
             raise StoreFault(f"There is no value at {ref['uri']}.")
         return self._writing.content(ref, data)
+
+    def has(self, ref: Ref) -> bool:
+        return len(self._values.get(ref["uri"], b"")) == ref["sizeBytes"] and ref["uri"] in self._values

@@ -65,6 +65,15 @@ class S3Store:
         """The bytes of a value, byte for byte the saved ones. @raises StoreFault otherwise."""
         return self._writing.content(ref, self._read(ref))
 
+    def has(self, ref: Ref) -> bool:
+        """Whether this store still has a value of this size. Its bytes are not read. @raises StoreFault if nobody answers"""
+        part = part_of(ref["uri"])
+        path = self._path_in(ref["uri"] if part is None else part[0])
+        size = None if path is None else self._bucket.size_of(path)
+        if size is None:
+            return False
+        return size == ref["sizeBytes"] if part is None else size >= part[1] + ref["sizeBytes"]
+
     def save_as(self, name: str, encoded: Encoded, *, saved_at: str, run_id: str) -> Ref:
         """Stores a value under a name and replaces the one before. The value first, then the entry with its ref, so that
         a concurrent reader finds one of the two. @raises StoreFault"""
@@ -143,7 +152,14 @@ class S3Store:
         return self._packs.read(pack, end)[offset:end]
 
     def _read_object(self, uri: str, most_bytes: int) -> bytes:
+        path = self._path_in(uri)
+        if path is None:
+            raise StoreFault(f"{uri} is outside of the store.", next="Only refs of this store can be loaded.")
+        return self._bucket.get(path, most_bytes, uri)
+
+    def _path_in(self, uri: str) -> str | None:
+        """The path of an object in the bucket. None: it is outside of the store."""
         path = uri[len(self._start) :]
         if not uri.startswith(self._start) or any(part in (".", "..") for part in path.split("/")):
-            raise StoreFault(f"{uri} is outside of the store.", next="Only refs of this store can be loaded.")
-        return self._bucket.get(self._inside + path, most_bytes, uri)
+            return None
+        return self._inside + path

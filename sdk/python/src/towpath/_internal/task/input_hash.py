@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import hashlib
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -18,6 +17,7 @@ from ..problem import NotData
 from ..store import libraries
 from ..store.hashes import Hashes
 from ..store.numbers import SAFE_INTEGER_MAX, integer_text, number_text
+from ..store.refs import is_ref
 from ..store.typed_json import UNDEFINED, array_name, is_js_date, path_text, plain_type
 from ..store.unfit import Unfit
 from ..text import is_well_formed, utf16_length
@@ -28,8 +28,6 @@ _HASH_CHARS = 16
 
 _PIECES_MAX = 1000
 """Tokens in memory before they are hashed."""
-_REF_FIELDS = {"uri", "codec", "sizeBytes", "sha256"}
-_CODEC = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 def sorted_keys(keys: Iterable[str]) -> list[str]:
@@ -176,9 +174,9 @@ class _Hashing:
         if not all(type(key) is str for key in value):
             self._pairs(value, steps)
             return
-        ref = _ref_of(value, self._hashes)
-        if ref is not None:
-            self.digest.token("r", ref)
+        if is_ref(value):
+            # It counts by the content that it stands for.
+            self.digest.token("r", f"{value['codec']} {self._hashes.counted(value['sha256'])}")
             return
         self._entries("o", value, steps)
 
@@ -223,18 +221,6 @@ def _float_text(value: float) -> str:
     if value == 0:
         return "-0" if math.copysign(1.0, value) < 0 else "0.0"
     return number_text(value)
-
-
-def _ref_of(value: Mapping[str, Any], hashes: Hashes) -> str | None:
-    """What a ref counts by: the content that it stands for."""
-    if len(value) != len(_REF_FIELDS) or value.keys() != _REF_FIELDS:
-        return None
-    codec, sha256 = value["codec"], value["sha256"]
-    is_hash = isinstance(sha256, str) and len(sha256) == 64 and all(char in "0123456789abcdef" for char in sha256)
-    if not isinstance(codec, str) or not _CODEC.fullmatch(codec) or not is_hash or not isinstance(value["uri"], str):
-        return None
-    size = value["sizeBytes"]
-    return f"{codec} {hashes.counted(sha256)}" if type(size) in (int, float) else None
 
 
 _SCALARS: dict[type, Callable[[_Digest, Any], None]] = {

@@ -6,14 +6,18 @@ import enum
 import re
 import threading
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
+from ..store.refs import is_ref
 from .known_values import KnownValues, content_of
 
 _VISITS_MAX = 1_000
 """The most values that one search looks at: the arguments of a call, or its result."""
+_REFS_MAX = 10_000
+"""The most refs with known producers. The oldest are forgotten first."""
 _PATHS_MAX = 20
 _CHARS_MAX = 4096
 _KEY = re.compile(r"(?::[^/:#]*)?(?:#\d+)?$")
@@ -37,13 +41,15 @@ def _is_followed(value: object) -> bool:
 
 
 class Lineage:
-    """Knows which calls of a run returned which values. It follows objects by their identity. Safe for several threads.
+    """Knows which calls of a run returned which values. It follows objects by their identity and refs by their address. Safe
+    for several threads.
 
     An empty tuple of producers: calls returned the object independently of each other, so its producer is not known.
     """
 
     def __init__(self) -> None:
         self._known: KnownValues[Producers] = KnownValues()
+        self._refs: OrderedDict[str, Producers] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, values: Iterable[object]) -> Producers:
@@ -67,9 +73,9 @@ class Lineage:
             return one.path == producer.path or one.path.startswith(inside) or one.path in above or one.map in above
 
         def look(value: object) -> bool:
-            before = self._known.get(value)
+            before = self._get(value)
             is_own = before is None or (len(before) > 0 and all(map(is_from_above, before)))
-            self._known.set(value, own if is_own else ())
+            self._set(value, own if is_own else ())
             return is_own
 
         self._locked(lambda: _search([result], look))
@@ -91,11 +97,42 @@ class Lineage:
         """Remembers that a collection has the results of a map's calls. Each result keeps its own call."""
         self._locked(lambda: self._known.set(results, (Producer(map),)))
 
+    def note_saved(self, ref: object, value: object, path: str) -> None:
+        """Remembers that a value was saved under this ref, in the call at a path. Empty: in the flow's own function."""
+        producers = self.of([value]) if path == "" else (Producer(path),)
+        if producers:
+            self._mark(ref, producers)
+
+    def note_loaded(self, value: object, ref: object) -> None:
+        """Remembers that a value was loaded from a ref."""
+        producers = self.of([ref])
+        if producers and _is_followed(value):
+            self._mark(value, producers)
+
+    def _mark(self, value: object, producers: Producers) -> None:
+        def look(one: object) -> bool:
+            self._set(one, producers)
+            return True
+
+        self._locked(lambda: _search([value], look))
+
+    def _get(self, value: object) -> Producers | None:
+        known = self._known.get(value)
+        return self._refs.get(value["uri"]) if known is None and is_ref(value) else known
+
+    def _set(self, value: object, producers: Producers) -> None:
+        self._known.set(value, producers)
+        if is_ref(value):
+            self._refs.pop(value["uri"], None)
+            self._refs[value["uri"]] = producers
+            while len(self._refs) > _REFS_MAX:
+                self._refs.popitem(last=False)
+
     def _of(self, values: Sequence[object]) -> Producers:
         found: dict[Producer, None] = {}
 
         def look(value: object) -> bool:
-            producers = self._known.get(value)
+            producers = self._get(value)
             found.update(dict.fromkeys(producers or ()))
             return producers is None
 

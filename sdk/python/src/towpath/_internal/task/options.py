@@ -71,7 +71,7 @@ class TaskOptions:
     workers must share. Declare the task at the top of its module. Without a worker it runs in this process."""
     compute: Mapping[str, Any] | None = None
     """With `pool`: what the task needs from a worker: {"cpu": 2, "memory": "4 GiB", "gpu": 1}. It is signed with the code."""
-    on_parent_end: str = "cancel"
+    on_parent_end: Literal["cancel", "abandon"] = "cancel"
     """With `pool`: what happens to the task's run if this run ends first: `cancel` or `abandon`."""
     cache: bool | Cache = False
     """Reuses the result of an equal call of any run. True: equal arguments and the same code."""

@@ -7,13 +7,39 @@ from collections.abc import Callable
 
 from ..engine.failures import every_error
 from ..problem import Cancelled, NonRetryable
-from .durations import ms_of
+from .durations import Duration, ms_of
 from .options import TaskOptions
 
 _TIMER_MS_MAX = 2**31 - 1
 _DEFAULT_JITTER = 0.2
 _FIRST_MS = 500
 _MAX_MS = 30_000
+
+
+def exponential(*, first: Duration, factor: float = 2, most: Duration = "1m") -> Callable[[int, BaseException], float]:
+    """Delays that grow by a factor up to a maximum, for `retry_delay`.
+
+    Args:
+        first: before the first retry.
+        factor: of each delay to the one before.
+        most: the longest delay.
+
+    Raises:
+        InvalidDefinition: names the wrong duration.
+
+    Example:
+        @task(retries=5, retry_delay=exponential(first="200ms"))
+        def fetch(page: int) -> bytes: ...
+    """
+    first_ms, most_ms = ms_of("exponential: first", first), ms_of("exponential: most", most)
+
+    def delay(tries: int, _error: BaseException) -> float:
+        try:
+            return min(first_ms * factor ** (tries - 1), most_ms) / 1000
+        except OverflowError:
+            return most_ms / 1000
+
+    return delay
 
 
 def retry_delay_ms(options: TaskOptions, *, tries: int, error: BaseException, random: Callable[[], float]) -> int:

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ..clock import instant
 from ..engine.interrupt import in_engine_code
@@ -24,6 +24,11 @@ from .key_counter import KeyCounter
 from .map import Map, Pump, Source
 from .options import TaskOptions
 from .run_task import TaskCall, run_task
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .given import GivenTaskOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -274,7 +279,7 @@ class Task(_TaskBase, Generic[P, R]):
         # Named here and not at the first await, so that the order of calls in the code counts.
         return in_thread(self.submit(*args, **kwargs).result)
 
-    def with_options(self, **overrides: Any) -> Task[P, R]:
+    def with_options(self, **overrides: Unpack[GivenTaskOptions]) -> Task[P, R]:
         """The same task with other options. @raises InvalidDefinition"""
         return Task(self.fn, self.options.changed(**overrides), self.declared)
 
@@ -332,7 +337,7 @@ class AsyncTask(_TaskBase, Generic[P, R]):
         finally:
             settled()
 
-    def with_options(self, **overrides: Any) -> AsyncTask[P, R]:
+    def with_options(self, **overrides: Unpack[GivenTaskOptions]) -> AsyncTask[P, R]:
         """The same task with other options. @raises InvalidDefinition"""
         return AsyncTask(self.fn, self.options.changed(**overrides), self.declared)
 
@@ -376,7 +381,7 @@ def task(fn: Callable[P, R], /) -> Task[P, R]: ...
 
 
 @overload
-def task(**options: Any) -> _Decorator: ...
+def task(**options: Unpack[GivenTaskOptions]) -> _Decorator: ...
 
 
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:

@@ -122,3 +122,6 @@ class MortalStore:
 
     def read(self, ref: Ref) -> bytes:
         return self._life.use(lambda: self._store.read(ref))  # type: ignore[no-any-return]
+
+    def has(self, ref: Ref) -> bool:
+        return self._life.use(lambda: self._store.has(ref))  # type: ignore[no-any-return]
