@@ -27,7 +27,7 @@ const long = [
   "test/docs/{backup-and-restore,code-registries,set-up}.test.ts",
   "test/e2e/{dev-sealed,job-takeover,replay,rotated-keys,sealed,sealed-jobs,signers,upgrade}.test.ts",
   "test/package/package.test.ts",
-  "test/python/{killed-anywhere,many-calls,mutations,other-interpreters,types}.test.ts",
+  "test/python/{killed-anywhere,many-calls,mutations,other-interpreters,type-checkers}.test.ts",
 ];
 /** Tests that measure a process's memory, set its timers by hand, or run a worker in it: each file gets its own process. */
 const alone = [
