@@ -19,11 +19,17 @@ const job: TendedJob = {
   cancel: false,
 };
 
+/** A spec whose key nobody trusts. */
+const header = Buffer.from('{"alg":"EdDSA","typ":"towpath-spec+jws","kid":"mine"}').toString("base64url");
+const named = { deployment: job.deployment, version: job.version, spec: `${header}.e30.e30` };
+const GIVEN = { jobs: [job], specs: [named], cancel: [], gone: [], wanted: true };
+
 /** Jobs of a worker whose session has ended. Nothing of its pollers is reached before a session and a trusted spec. */
 function open(keys: readonly [string]) {
   const log = pino({ level: "silent" });
   const pauses = Array.from({ length: 6 }, () => Promise.withResolvers<void>());
   let paused = 0;
+  const time = { nowMs: 0 };
   const plane = { isUp: false, asked: 0 };
   const session = async (): Promise<Session> => {
     plane.asked += 1;
@@ -37,12 +43,12 @@ function open(keys: readonly [string]) {
     log,
     pollers,
     keyring,
-    bootClock: { nowMs: () => 0 },
+    bootClock: { nowMs: () => time.nowMs },
     random: () => 0,
     sleep: async () => await pauses[paused++]?.promise,
     wake: () => {},
   });
-  return { jobs, pauses, plane, keyring, paused: () => paused };
+  return { jobs, pauses, plane, keyring, time, paused: () => paused };
 }
 
 /** Passes a pause, once the worker makes it. */
@@ -54,9 +60,7 @@ async function pass(opened: ReturnType<typeof open>, index: number): Promise<voi
 test("a job is asked about again although the control plane was away and the session was over", async () => {
   const opened = open([newWorkspaceKey()]);
   const { jobs, plane, keyring } = opened;
-  const spec = `${Buffer.from('{"alg":"EdDSA","typ":"towpath-spec+jws","kid":"mine"}').toString("base64url")}.e30.e30`;
-  const named = { deployment: job.deployment, version: job.version, spec };
-  jobs.take({ jobs: [job], specs: [named], cancel: [], gone: [], wanted: true });
+  jobs.take(GIVEN);
   await pass(opened, 0);
   await pass(opened, 1);
   await expect.poll(opened.paused).toBe(3);
@@ -72,4 +76,25 @@ test("a job is asked about again although the control plane was away and the ses
   const sealed = change?.type === "stumbled" ? change.detail.replace(/^sealed:/, "") : "";
   const place = { workspace: workspaceId, field: "job", origins: [ORIGINS.run(job.runId)] } as const;
   expect(keyring.unseal(sealed, place)).toContain("does not trust");
+});
+
+test("a job about which this worker cannot even ask is given back with its reason, and other workers come first", async () => {
+  const opened = open([newWorkspaceKey()]);
+  const { jobs, plane, time } = opened;
+  plane.isUp = true;
+  const free = jobs.free();
+  jobs.take(GIVEN);
+  for (const failed of [0, 1, 2]) await pass(opened, failed);
+  // Three questions have failed. The control plane does not know why yet.
+  await expect.poll(opened.paused).toBe(4);
+  expect(jobs.changes()).toMatchObject([{ type: "stumbled" }]);
+  expect(jobs.free()).toBe(free - 1);
+  jobs.told(jobs.changes());
+  await pass(opened, 3);
+  await expect.poll(() => jobs.changes()).toMatchObject([{ type: "released", jobId: job.jobId }]);
+  jobs.told(jobs.changes());
+  expect(jobs.held()).toEqual([]);
+  expect(jobs.free()).toBe(0);
+  time.nowMs += 5_000;
+  expect(jobs.free()).toBe(free);
 });

@@ -26,6 +26,14 @@ const TOLD_AFTER_MS = 5_000;
 /** The pauses between attempts to cancel a job, milliseconds. */
 const CANCEL_AGAIN_MS = { first: 1_000, most: 30_000 };
 
+/**
+ * So many questions in a row that this worker cannot even ask, as with a missing key, give a job back: another worker of the pool may
+ * be able to. What a backend answers does not count.
+ */
+const FAILURES_MAX = 3;
+/** How long this worker then takes no job, so that another worker comes first, milliseconds. */
+const GIVEN_BACK_MS = 5_000;
+
 /** What tending needs. */
 export interface JobsDeps extends Pick<PollerDeps, "log"> {
   readonly bootClock: Clock;
@@ -46,6 +54,10 @@ interface Tended {
   /** Aborts when the job is no longer this worker's. */
   readonly gone: AbortController;
   cancel: boolean;
+  /** The questions in a row that this worker could not ask. */
+  failures: number;
+  /** Whether the control plane has the reason. */
+  isReasonTold: boolean;
   /** Ends the pause between two questions. */
   hurry: () => void;
   /** The latest change, and when it came; null once it was sent. */
@@ -67,13 +79,16 @@ export class Jobs implements TendSource {
   /** Whether the answers of polls were gathered long enough. */
   #isDue = false;
   #isStopping = false;
+  /** Until then no job is taken, on the boot-time clock. */
+  #restsUntilMs = 0;
 
   constructor(deps: JobsDeps) {
     this.#deps = deps;
   }
 
   free(): number {
-    return this.#isStopping ? 0 : LIMITS.jobs - this.#tended.size;
+    const takesNone = this.#isStopping || this.#deps.bootClock.nowMs() < this.#restsUntilMs;
+    return takesNone ? 0 : LIMITS.jobs - this.#tended.size;
   }
 
   held(): HeldJob[] {
@@ -99,6 +114,7 @@ export class Jobs implements TendSource {
       const tended = this.#tended.get(jobId);
       if (tended?.change?.type !== type) continue;
       tended.change = null;
+      tended.isReasonTold ||= type === "stumbled";
       if (LAST.includes(type)) this.#drop(jobId);
     }
   }
@@ -121,9 +137,18 @@ export class Jobs implements TendSource {
     clearTimeout(this.#telling);
     for (const tended of this.#tended.values()) {
       tended.gone.abort();
-      if (tended.change === null || !LAST.includes(tended.change.type))
-        this.#note(tended, "released", () => ({ ...fenceOf(tended), type: "released" }));
+      if (tended.change === null || !LAST.includes(tended.change.type)) this.#giveBack(tended);
     }
+  }
+
+  #leaveToOthers(tended: Tended): void {
+    this.#restsUntilMs = this.#deps.bootClock.nowMs() + GIVEN_BACK_MS;
+    setTimeout(this.#deps.wake, GIVEN_BACK_MS).unref();
+    this.#giveBack(tended);
+  }
+
+  #giveBack(tended: Tended): void {
+    this.#note(tended, "released", () => ({ ...fenceOf(tended), type: "released" }));
   }
 
   #begin(job: TendedJob, named: NamedVersion): void {
@@ -136,6 +161,8 @@ export class Jobs implements TendSource {
       release,
       gone,
       cancel: job.cancel,
+      failures: 0,
+      isReasonTold: false,
       hurry: () => {},
       change: null,
     };
@@ -182,6 +209,7 @@ export class Jobs implements TendSource {
       if (type === "ended") failpoint("polled");
       if (change !== null && type !== undefined) this.#note(tended, type, change);
       if (type !== undefined && LAST.includes(type)) return;
+      if (tended.failures >= FAILURES_MAX && tended.isReasonTold) return this.#leaveToOthers(tended);
       if (asked === "poll" && tended.cancel) continue;
       await this.#pause(tended, asked === "poll" ? everyMs : againMs);
       if (asked === "cancel") againMs = Math.min(againMs * 2, CANCEL_AGAIN_MS.most);
@@ -207,9 +235,11 @@ export class Jobs implements TendSource {
       const handle = told && handleOf(refs, { deployment, jobId: key, handle: told });
       if (told !== null && handle === null) throw new HandleRefused();
       const answer = await ask({ kind, job, key, runId, handle });
+      tended.failures = 0;
       const change = redactJobChange(redactor, { ...fence, ...rawMessageOf(answer) });
       return timed(this.#sealed(tended, workspaceId, signedChange(change, { deployment, refs })));
     } catch (error) {
+      tended.failures += 1;
       this.#deps.log.warn({ job: key, error: String(error) }, "an external job could not be polled");
       return await this.#stumbled(tended, reasonOf(error));
     }

@@ -120,6 +120,22 @@ describe("a job", () => {
     expect(await next.ask(AT, asked)).toMatchObject({ state: "satisfied", answer });
   });
 
+  test("that a worker gives back is not given to it again in the same answer, so that another worker comes first", async () => {
+    const { flow } = await waiting();
+    const first = flow.fakeWorker.worker;
+    const second = await flow.tenancy.worker("second");
+    const job = await taken(first);
+    const answer = await tend(first, {
+      held: [{ ...job.fence, cancel: false }],
+      news: [{ ...job.fence, type: "released" }],
+    });
+    expect(answer).toMatchObject({ jobs: [], gone: [job.jobId], wanted: true });
+    const again = await taken(second);
+    expect(again.jobId).toBe(job.jobId);
+    await tend(second, { news: [{ ...again.fence, type: "released" }], free: 0 });
+    expect((await taken(first)).jobId).toBe(job.jobId);
+  });
+
   test("moves to another worker after a lease without contact; then the first worker only learns that the job is gone", async () => {
     const { flow } = await waiting();
     const first = flow.fakeWorker.worker;

@@ -65,7 +65,8 @@ export async function renewJobs(
 
 /**
  * Gives a worker jobs of its pool that no worker tends: they are new, or their worker was silent for a whole lease, or
- * this worker has forgotten them. Index job_open.
+ * this worker has forgotten them. One that this worker names is none of them: it may just have given it back, and others come
+ * first. Index job_open.
  */
 export async function takeJobs(
   from: Queryable,
@@ -82,8 +83,8 @@ export async function takeJobs(
         where o.workspace_id = ${worker.workspaceId} and o.pool_id = ${worker.poolId}
           and o.state in ('intended', 'submitted', 'cancelling')
           and (o.state = 'cancelling' or o.state = 'submitted' and o.poll_every_ms is not null)
-          and (o.lease_expires_at is null or o.lease_expires_at <= ${now(clock)}
-            or o.worker_id = ${worker.workerId} and o.id <> all(${textArray(args.held.map((one) => one.jobId))}::uuid[]))
+          and o.id <> all(${textArray(args.held.map((one) => one.jobId))}::uuid[])
+          and (o.lease_expires_at is null or o.lease_expires_at <= ${now(clock)} or o.worker_id = ${worker.workerId})
         order by o.id limit ${args.free} for update skip locked))
       returning ${columns(job, "j")}`,
   );
