@@ -165,9 +165,10 @@ export const TELLING = { logLevel: "debug" } as const;
  * ahead for the next run. @param worker It has the settings `TELLING`.
  */
 export function nextAhead(worker: TestProcess, deployment: string): () => Promise<void> {
-  const loads = new RegExp(`"deployment":"${deployment}".*"a runner has loaded a deployment's code"`, "g");
-  const before = worker.output().match(loads)?.length ?? 0;
-  const oneMore = new RegExp(`(?:${loads.source}[^]*?){${before + 1}}`);
+  // One pass over what is new: a pattern that repeats the line backtracks for minutes once there are many.
+  const oneMore = new RegExp(
+    `^[^]{${worker.output().length}}[^]*?"deployment":"${deployment}".*"a runner has loaded a deployment's code"`,
+  );
   return async () => void (await worker.waitFor(oneMore));
 }
 
