@@ -101,10 +101,10 @@ class Api {
     shape: Shape,
     init: RequestInit,
   ): Promise<z.output<Shape>> {
-    // Its server says 503 while its database is busy. Prefect's own client asks again, too.
+    // Its server says 503 while its database is busy, and resets idle connections. Prefect's own client asks again, too.
     const { answer, text } = await until(path, RUN_MS, async () => {
-      const answer = await fetch(`${this.#url}${path}`, init);
-      return answer.status === 503 ? null : { answer, text: await answer.text() };
+      const answer = await fetch(`${this.#url}${path}`, init).catch(() => null);
+      return answer === null || answer.status === 503 ? null : { answer, text: await answer.text() };
     });
     if (!answer.ok) throw new Error(`Prefect answers ${path} with ${answer.status}: ${text}`);
     return shape.parse(JSON.parse(text));
