@@ -242,6 +242,7 @@ async function startProcess(
   const stderr = await open(join(args.dir, "stderr"), "a", 0o600);
   try {
     if (user !== null) await letWrite(user, [stdout, stderr]);
+    if (user !== null && room !== null) deps.walls.users?.enterNamespaces(user);
     if (program.kind === "python") await compilePackage(packageOf(program, deps.compileCacheDir));
     const plain = runnerCommand(program, { ...deps, user, isWalled });
     const trees = args.trees ?? null;

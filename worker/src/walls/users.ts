@@ -47,7 +47,10 @@ export function temporaryFolder({ home }: AttemptUser): string {
  */
 export class Users {
   readonly #deps: UsersDeps;
-  readonly #given = new Map<number, { readonly user: AttemptUser; readonly server: Server }>();
+  readonly #given = new Map<
+    number,
+    { readonly user: AttemptUser; readonly server: Server; isInside: boolean }
+  >();
   #ready: AttemptUser[] = [];
   #making: Promise<void> = Promise.resolve();
   #next: number;
@@ -107,9 +110,18 @@ export class Users {
     return this.#given.get(uid)?.user ?? null;
   }
 
+  /**
+   * All processes of a user are in namespaces: what others may write is their own there, so they leave nothing behind but in the
+   * user's home.
+   */
+  enterNamespaces({ uid }: AttemptUser): void {
+    const given = this.#given.get(uid);
+    if (given !== undefined) given.isInside = true;
+  }
+
   #give(uid: number, server: Server): AttemptUser {
     const user = { uid, home: join(this.#deps.dir, String(uid)) };
-    this.#given.set(uid, { user, server });
+    this.#given.set(uid, { user, server, isInside: false });
     return user;
   }
 
@@ -133,8 +145,10 @@ export class Users {
     try {
       if (!(await killUser(uid))) throw new Error("its processes cannot be killed");
       await removeUnfollowed(home);
-      await removeLeftFiles(uid);
-      await removeIpc(uid);
+      if (this.#given.get(uid)?.isInside !== true) {
+        await removeLeftFiles(uid);
+        await removeIpc(uid);
+      }
       await this.#forget(user);
     } catch (error) {
       this.#deps.log.error(
@@ -181,15 +195,15 @@ export class Users {
   async #make(): Promise<AttemptUser> {
     const { first } = this.#deps.range;
     const busy = new Set<number>();
-    await processesOf((uid) => this.includes(uid) && Boolean(busy.add(uid)));
     for (let tried = 0; tried < this.#size; tried++) {
       const uid = first + 1 + this.#next;
       this.#next = (this.#next + 1) % this.#size;
       if (busy.has(uid) || this.#given.has(uid)) continue;
       const server = await listenAs(uid);
       if (server === null) continue;
-      // Another worker may have started a process of it after the first search, and have ended.
-      if ((await processesOf((one) => one === uid)).length > 0) {
+      // An attempt of a worker that has ended may still have processes of this user.
+      await processesOf((one) => this.includes(one) && Boolean(busy.add(one)));
+      if (busy.has(uid)) {
         await closed(server);
         continue;
       }
