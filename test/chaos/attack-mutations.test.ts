@@ -84,7 +84,7 @@ const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; 
     attack: "not-in-ledger",
   },
   "the spec of a line in the ledger": {
-    file: "worker/src/trust/ledger.ts",
+    file: "worker/src/trust/signed-specs.ts",
     from: "version, spec }: LedgerSpec) =>",
     to: 'version }: LedgerSpec, spec = "") =>',
     attack: "not-in-ledger",
@@ -214,6 +214,30 @@ const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; 
     from: 'this.#refs.checked(job.handle, ["handle", this.#run.deployment, jobId])',
     to: "job.handle",
     attack: "chosen-handles",
+  },
+  "the owner of a real flow's result": {
+    file: "worker/src/store/sign-refs.ts",
+    from: "const told = [...owner, uri,",
+    to: "const told = [owner[0], uri,",
+    attack: "moved-results",
+  },
+  "the job of a handle that a worker polls": {
+    file: "worker/src/attempts/attempt-refs.ts",
+    from: 'return refs.checked(job.handle, ["handle", job.deployment, job.jobId]);',
+    to: 'return { ...job.handle, sha256: job.handle.sha256.slice(0, 32) + "0".repeat(32) };',
+    attack: "moved-job-results",
+  },
+  "the job of a result": {
+    file: "worker/src/attempts/attempt-refs.ts",
+    from: 'this.#refs.checked(data.result, ["job-result", this.#run.deployment, jobId])',
+    to: '{ ...data.result, sha256: data.result.sha256.slice(0, 32) + "0".repeat(32) }',
+    attack: "moved-job-results",
+  },
+  "the address in callback URLs": {
+    file: "worker/src/attempts/launch-attempt.ts",
+    from: "controlPlane: deps.config.url,",
+    to: 'controlPlane: "http://127.0.0.1:9",',
+    attack: "chosen-addresses",
   },
   "the wait of an answer": {
     file: "worker/src/attempts/attempt-refs.ts",

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from towpath import InvalidDefinition, Job, JobFailed, JobStatus, NonRetryable, flow, resource, suspend, task
+from towpath._internal.jobs.await_job import brought_back
+from towpath._internal.problem import GatewayRefused
 from towpath.test import EXPIRED, run_flow
 
 SUBMITTED: list[tuple[str, Any]] = []
@@ -183,6 +185,15 @@ class Jobs(unittest.TestCase):
         # In a test there is no control plane.
         self.assertIn("no control plane", str(run_flow(body).error))
         self.assertEqual(urls, [])
+
+    def test_a_job_without_a_callback_takes_no_value_that_nobody_has_signed(self) -> None:
+        polled = Job("only-polled", submit=submit, poll=poll)
+        notified = Job("also-notified", submit=submit, poll=poll, callback=True)
+        with self.assertRaisesRegex(GatewayRefused, 'a callback ended job "only-polled" with a result'):
+            brought_back(polled, {"outcome": "completed", "result": None, "value": "of a liar"})
+        self.assertIsNone(brought_back(polled, {"outcome": "completed", "result": None}))
+        self.assertIsNone(brought_back(polled, {"outcome": "completed", "result": None, "value": None}))
+        self.assertEqual(brought_back(notified, {"outcome": "completed", "result": None, "value": 7}), 7)
 
     def test_a_job_on_the_terminal_is_polled_in_this_process(self) -> None:
         before = os.getcwd()

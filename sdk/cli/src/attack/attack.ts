@@ -11,6 +11,7 @@ export const GROUPS = [
   "flows",
   "refs",
   "settings",
+  "engines",
 ] as const;
 /** One group. */
 export type Group = (typeof GROUPS)[number];

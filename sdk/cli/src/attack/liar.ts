@@ -24,7 +24,11 @@ export type Verb = (typeof VERBS)[number];
 
 /** An answer that replaces the honest one: another body, its text, or a response that need not be HTTP as it should be. */
 export type Lie =
-  | { readonly body: (honest: Wire, asked: Wire) => Wire | Promise<Wire> }
+  | {
+      readonly body: (honest: Wire, asked: Wire) => Wire | Promise<Wire>;
+      /** @default those of an honest answer */
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   | { readonly text: (honest: Wire, asked: Wire) => string | Promise<string> }
   | { readonly raw: (response: ServerResponse) => void };
 
@@ -345,7 +349,10 @@ async function tell(
   { honest, body, response }: { honest: Wire; body: Wire; response: ServerResponse },
 ): Promise<void> {
   if ("raw" in lie) return lie.raw(response);
-  if ("body" in lie) return sendJson(response, await lie.body(honest, body));
+  if ("body" in lie) {
+    for (const [name, value] of Object.entries(lie.headers ?? {})) response.setHeader(name, value);
+    return sendJson(response, await lie.body(honest, body));
+  }
   response.writeHead(200, { "content-type": "application/json" }).end(await lie.text(honest, body));
 }
 

@@ -1,7 +1,9 @@
 import type { Clock } from "../clock.ts";
+import { codeTree } from "../deployments/code-tree.ts";
 import { Failure, toFailure } from "../failure.ts";
 import { type Attack, GROUPS, type Group } from "./attack.ts";
 import { canaryCode } from "./canary.ts";
+import { engineCode } from "./engine-flows.ts";
 import { prepareGround } from "./ground.ts";
 import { trustLedger } from "./own-trust.ts";
 import { type Outcome, Stage, type StageDeps } from "./stage.ts";
@@ -46,10 +48,11 @@ const ATTACK_MS = 120_000;
 
 /** Plays attacks in a temporary folder. @throws Failure when a worker cannot be started, or does not run honest code. */
 export async function playAttacks(clock: Clock, args: PlayArgs): Promise<Findings> {
-  const ground = await prepareGround(clock, { configFile: args.configFile, code: canaryCode() });
+  const groups = GROUPS.filter((group) => args.attacks.some((one) => one.group === group));
+  const code = codeTree([...canaryCode(), ...(groups.includes("engines") ? await engineCode() : [])]);
+  const ground = await prepareGround(clock, { configFile: args.configFile, code });
   try {
     const deps = { clock, ground, environment: args.environment };
-    const groups = GROUPS.filter((group) => args.attacks.some((one) => one.group === group));
     const beganMs = clock.nowMs();
     const parts = await Promise.all(groups.map((group) => playGroup(deps, group, args)));
     const faults = parts.flatMap(({ after }) => after);

@@ -48,6 +48,11 @@ export function remaining({ capacity }: WorkerFacts): readonly Remaining[] {
       limit: "results that the worker signed for this deployment, chain of reruns, path, input and code",
     },
     {
+      can: "Say that an external job has failed, or has completed without a result. Of a job with a callback, also give any small result",
+      limit:
+        "a polled job has exactly the result that a worker signed for it; in a sealed workspace no callback gives a result",
+    },
+    {
       can: "Start a run as if a person had, with any ref as a parameter",
       limit:
         "refs of the workspace; it cannot invent one. A run that a flow starts gets exactly the refs of that flow",

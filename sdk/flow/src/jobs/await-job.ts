@@ -226,7 +226,7 @@ async function conclude(call: JobCall, ended: CalledWait, facts: ResultFacts): P
     throw error;
   }
   const { result } = outcome;
-  const value = result === null ? (outcome.value ?? undefined) : await host.store.load(result);
+  const value = result === null ? broughtBack(job, outcome) : await host.store.load(result);
   const kept = result ?? (await checkpoints.keep(value, { path, task: job.name, required: false }));
   await host.records.postHeld({
     ...end,
@@ -236,4 +236,17 @@ async function conclude(call: JobCall, ended: CalledWait, facts: ResultFacts): P
   });
   scope.run.lineage.note(value, { producer: { path }, upstream: call.upstream });
   return value;
+}
+
+/**
+ * The value that came with the end of a job. Nobody signs it, so it is taken only of a job that a callback may end: the worker
+ * signs the refs of polled results.
+ * @throws GatewayRefused if the job has no callback.
+ */
+function broughtBack(job: AnyJob, { value = null }: { readonly value?: unknown }): unknown {
+  if (value === null) return undefined;
+  if (job.callback) return value;
+  throw new GatewayRefused(
+    `The control plane says that a callback ended job "${job.name}" with a result, but this job has no callback. Check at its backend how it ended.`,
+  );
 }

@@ -64,7 +64,12 @@ async function jobAnswered(
   if (isKnown && Object.hasOwn(ground.answers, wait.job)) {
     const found = ground.answers[wait.job] ?? null;
     if (found === EXPIRED) return { ...calledOwn(one, wait, null), state: "expired" };
-    one.outcome ??= { outcome: "completed", result: null, value: found as Json };
+    const { runId, attempt } = ground.facts;
+    const place = { runId, attempt, task: one.id, name: "result" };
+    one.outcome ??=
+      wait.pollEveryMs === null || found === null
+        ? { outcome: "completed", result: null, value: found as Json }
+        : { outcome: "completed", result: await ground.store.save(place, found, "exact") };
   }
   const isResumed = one.intendedBy !== ground.facts.attemptId && wait.pollEveryMs !== null;
   for (let polls = 0; isResumed && one.handle !== null && one.outcome === null; polls++) {

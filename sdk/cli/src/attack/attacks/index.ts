@@ -1,6 +1,7 @@
 import type { Attack } from "../attack.ts";
 import { ANSWER_ATTACKS } from "./answers.ts";
 import { ASSIGNMENT_ATTACKS } from "./assignments.ts";
+import { ENGINE_ATTACKS } from "./engines.ts";
 import { FLOW_ATTACKS } from "./flows.ts";
 import { OWN_SETTINGS_ATTACKS } from "./own-settings.ts";
 import { PACE_ATTACKS } from "./pace.ts";
@@ -18,4 +19,5 @@ export const ATTACKS: readonly Attack[] = [
   ...FLOW_ATTACKS,
   ...REF_ATTACKS,
   ...OWN_SETTINGS_ATTACKS,
+  ...ENGINE_ATTACKS,
 ];

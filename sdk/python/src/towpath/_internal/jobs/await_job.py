@@ -206,13 +206,30 @@ async def _concluded(call: JobCall, ended: Mapping[str, Any]) -> Any:
         await call.io.held(run.host.records, end)
         raise error
     ref = outcome.get("result")
-    value = outcome.get("value") if ref is None else await call.io.blocking(lambda: run.host.store.load(ref))
+    value = brought_back(job, outcome) if ref is None else await call.io.blocking(lambda: run.host.store.load(ref))
     kept = ref
     if kept is None and value is not None:
         kept = run.checkpoints.keep(value, path=call.path, task=job.name, required=False, source=job.submit)
     result = {} if kept is None else {"result": kept}
     await call.io.held(run.host.records, call.record("complete", 1, **call.facts.reported(), **result))
     return _typed(job, value)
+
+
+def brought_back(job: Job[Any, Any, Any], outcome: Mapping[str, Any]) -> Any:
+    """The value that came with the end of a job.
+
+    Nobody signs it, so it is taken only of a job that a callback may end: the worker signs the refs of polled results.
+
+    Raises:
+        GatewayRefused: if the job has no callback.
+    """
+    value = outcome.get("value")
+    if value is None or job.callback:
+        return value
+    raise GatewayRefused(
+        f'The control plane says that a callback ended job "{job.name}" with a result, but this job has no callback. '
+        "Check at its backend how it ended."
+    )
 
 
 def _typed(job: Job[Any, Any, Any], value: Any) -> Any:

@@ -8,8 +8,10 @@ from typing import Any
 from ..clock import SYSTEM_CLOCK, Clock
 from ..engine.cancel import Cancel
 from ..engine.host import Facts
-from ..jobs.own import OwnJobs
+from ..jobs.own import OwnJob, OwnJobs
 from ..problem import TowpathError
+from ..store.codec import encode
+from ..store.places import Place
 
 _POLLS_MAX = 10_000
 """The most polls of a job before it counts as endless."""
@@ -51,7 +53,7 @@ class TestJobs:
             if found is expired:
                 return {**one.told(wait, None), "state": "expired"}
             if one.outcome is None:
-                one.outcome = _outcome(found)
+                one.outcome = self._outcome(one, wait, found)
         if one.intended_by != self._facts.attempt_id and wait["pollEveryMs"] is not None:
             for _ in range(_POLLS_MAX):
                 one.poll(name, self._facts, self._store)
@@ -62,12 +64,14 @@ class TestJobs:
                 raise JobNeverEnds(name)
         return one.told(wait, None)
 
+    def _outcome(self, one: OwnJob, wait: Mapping[str, Any], answer: Any) -> Mapping[str, Any]:
+        if isinstance(answer, Exception):
+            return {"outcome": "failed", "error": {"name": "JobFailed", "message": str(answer)}}
+        if wait["pollEveryMs"] is None or answer is None:
+            return {"outcome": "completed", "result": None, "value": answer}
+        place = Place(self._facts.run_id, self._facts.attempt, one.id, "result")
+        return {"outcome": "completed", "result": self._store.save(place, encode(answer, "result"))}
+
     def _pause(self, ms: float) -> None:
         if self._clock is SYSTEM_CLOCK:
             self._clock.pause(ms, Cancel())
-
-
-def _outcome(answer: Any) -> Mapping[str, Any]:
-    if isinstance(answer, Exception):
-        return {"outcome": "failed", "error": {"name": "JobFailed", "message": str(answer)}}
-    return {"outcome": "completed", "result": None, "value": answer}
