@@ -253,3 +253,32 @@ test.each([
   expect(faults).toContain("registries.code.url: ");
   expect(faults).toContain(why);
 });
+
+test("a ledger over the network has its address, its login and its limits, and each fault is named", async () => {
+  const password = { env: "LEDGER_PASSWORD" };
+  const from = { kind: "git", url: "https://git.internal/flows.git", username: "worker", password };
+  const ledgerOf = async (ledger: unknown) =>
+    (await loadConfig({ file: await write({ ...(await good()), ledger }) })).ledger;
+  expect(await ledgerOf("flows")).toBe(join(dir, "flows"));
+  expect(await ledgerOf({ from, branch: "main" })).toEqual({
+    ...{ from, branch: "main", file: "towpath.ledger.jsonl", refreshMs: 30_000, maxAgeMs: 86_400_000 },
+  });
+  const faults = async (ledger: unknown) => await faultsOf({ ...(await good()), ledger });
+  for (const file of ["/etc/passwd", "../x", "a/../../x", "a\u0000", "HEAD:x", ".", ""])
+    expect((await faults({ from, file })).join(), file).toContain("ledger.file: ");
+  for (const branch of ["--upload-pack=x", "-x", "a b", ""])
+    expect((await faults({ from, branch })).join(), branch).toContain("ledger.branch: the name of a branch");
+  expect(await faults({ from: { kind: "archive", url: "https://files.internal" }, branch: "main" })).toEqual([
+    "ledger.branch: only a ledger in git has one; remove it.",
+  ]);
+  expect(await faults({ from, refreshMs: 600_000, maxAgeMs: 60_000 })).toEqual([
+    "ledger.maxAgeMs: must not be shorter than refreshMs.",
+  ]);
+  expect((await faults({ from, refreshMs: 1 })).join()).toContain("ledger.refreshMs: ");
+  expect((await faults({ from, every: 1 })).join()).toContain("ledger.every is not a setting");
+  expect((await faults({ from: { ...from, url: "git.internal" } })).join()).toContain("ledger.from.url: ");
+  expect((await faults({ from: { kind: "oci", url: "https://x/y" } })).join()).toContain("ledger.from");
+  expect(await faults({ from: { ...from, password: { vault: { path: "x", field: "y" } } } })).toEqual([
+    'ledger.from.password: there is no Vault called "default"; add it under "vaults".',
+  ]);
+});

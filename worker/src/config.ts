@@ -20,6 +20,7 @@ import {
   type NpmShape,
   type PythonIndexShape,
   type RegistryShape,
+  type RemoteLedgerShape,
   Settings,
   type StoreShape,
   type WorkerSettings,
@@ -47,6 +48,11 @@ export type { SecretSource } from "./secrets/shapes.ts";
 
 /** A code registry that this worker's configuration allows. */
 export type RegistryConfig = RegistryWith<SecretSource>;
+
+/** A deployers' ledger that is read over the network. */
+export type RemoteLedger = Omit<z.output<typeof RemoteLedgerShape>, "from"> & {
+  readonly from: Extract<RegistryConfig, { kind: "git" | "s3" | "archive" }>;
+};
 
 /** A package index of Python that this worker's configuration allows: an address, or a folder of wheels. */
 export type PythonIndex =
@@ -76,6 +82,7 @@ export interface WorkerConfig
     | "python"
     | "npm"
     | "vaults"
+    | "ledger"
   > {
   readonly key: SecretSource;
   /** The keys of a sealed workspace. Missing: nothing is sealed here. */
@@ -86,6 +93,8 @@ export interface WorkerConfig
   readonly trustedKeys: readonly TrustedKey[];
   /** Where they come from. Files are read again when they change. */
   readonly trustSources: readonly (TrustedKey | { readonly file: string })[];
+  /** The path of the deployers' ledger, or where it is read over the network. Undefined: the worker checks none. */
+  readonly ledger: string | RemoteLedger | undefined;
   readonly registries: Readonly<Record<string, RegistryConfig>>;
   readonly secrets: Readonly<Record<string, SecretSource>>;
   readonly python: {
@@ -189,6 +198,14 @@ async function readSettings(file: string): Promise<Record<string, unknown>> {
 
 function faultsOf(issue: z.core.$ZodIssue): string[] {
   const path = issue.path.map(String).join(".");
+  if (issue.code === "invalid_union" && issue.message === "Invalid input") {
+    // The alternative that has the right type says what is wrong in it.
+    const near = issue.errors.find(
+      (faults) => !faults.some((one) => one.code === "invalid_type" && one.path.length === 0),
+    );
+    if (near !== undefined && near.length > 0)
+      return near.flatMap((one) => faultsOf({ ...one, path: [...issue.path, ...one.path] }));
+  }
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => {
       const near = path === "" ? closest(key, Object.keys(Settings.shape)) : null;
@@ -246,7 +263,7 @@ async function resolveSettings(
     trustSources: settings.trustedKeys.map((key) =>
       "file" in key ? { file: resolve(args.folder, key.file) } : key,
     ),
-    ledger: settings.ledger === undefined ? undefined : resolve(args.folder, settings.ledger),
+    ledger: ledgerConfig(settings.ledger, { ...args, ground }),
     registries: mapValues(settings.registries, (registry) =>
       registryConfig(registry, { ground, environment: args.environment }),
     ),
@@ -320,6 +337,9 @@ async function checkSources(
     for (const [field, source] of secretsOf(registry))
       needed.push({ path: `registries.${name}.${field}`, source });
   }
+  if (typeof settings.ledger === "object")
+    for (const [field, source] of secretsOf(settings.ledger.from))
+      needed.push({ path: `ledger.from.${field}`, source });
   for (const { path, source } of needed) {
     const fault = await sourceFault(secretSource(source, args.ground), args.environment);
     if (fault !== null) args.faults.push(`${path}: ${fault}.`);
@@ -457,6 +477,22 @@ function registryConfig(
   const isDefault = own.kind === "s3" && "env" in own.accessKeyId && own.accessKeyId.env === KEY_ID;
   if (!isDefault || own.sessionToken !== undefined || !environment[SESSION_TOKEN]) return own;
   return { ...own, sessionToken: { env: SESSION_TOKEN } };
+}
+
+function ledgerConfig(
+  ledger: z.output<typeof Settings>["ledger"],
+  args: {
+    folder: string;
+    ground: SourceGround;
+    environment: Readonly<Record<string, string | undefined>>;
+  },
+): WorkerConfig["ledger"] {
+  if (typeof ledger === "string") return resolve(args.folder, ledger);
+  if (ledger === undefined) return undefined;
+  const from = registryConfig(ledger.from, args);
+  // The settings allow only these kinds.
+  if (from.kind !== "git" && from.kind !== "s3" && from.kind !== "archive") return undefined;
+  return { ...ledger, from };
 }
 
 /** The variables of AWS's own tools. */

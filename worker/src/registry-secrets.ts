@@ -42,11 +42,13 @@ export function mapSecrets<In, Out>(
 }
 
 /** Reads each secret of a registry. @throws what reading throws. */
-export async function readSecretsOf<In>(
-  registry: RegistryWith<In>,
+export async function readSecretsOf<In, Kind extends RegistryWith<In>["kind"] = RegistryWith<In>["kind"]>(
+  registry: Extract<RegistryWith<In>, { kind: Kind }>,
   read: (secret: In, field: string) => Promise<string>,
-): Promise<RegistryWith<string>> {
+): Promise<Extract<RegistryWith<string>, { kind: Kind }>> {
   const values = new Map<string, string>();
   for (const [field, secret] of secretsOf<In>(registry)) values.set(field, await read(secret, field));
-  return mapSecrets<In, string>(registry, (_, field) => values.get(field) ?? "");
+  const mapped = mapSecrets<In, string>(registry, (_, field) => values.get(field) ?? "");
+  // The cast is safe: only secrets were replaced, so the kind is the same.
+  return mapped as Extract<RegistryWith<string>, { kind: Kind }>;
 }

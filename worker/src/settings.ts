@@ -12,10 +12,51 @@ import {
   TRUSTED_KEYS_MAX,
   TrustedKey,
 } from "@towpath/contract";
+import { LEDGER_FILE } from "@towpath/contract/ledger";
 import { z } from "zod";
 import { ComputeShape } from "./compute/index.ts";
 import { SecretSourceShape, VaultShape } from "./secrets/shapes.ts";
 import { DEFAULT_UIDS, rangeOf } from "./walls/run-as.ts";
+
+const BucketShape = z.strictObject({
+  kind: z.literal("s3"),
+  url: BucketAddress,
+  endpoint: CodeAddress.optional(),
+  region: z.string().min(1).max(64).optional(),
+  accessKeyId: SecretSourceShape.default({ env: "AWS_ACCESS_KEY_ID" }),
+  secretAccessKey: SecretSourceShape.default({ env: "AWS_SECRET_ACCESS_KEY" }),
+  sessionToken: SecretSourceShape.optional(),
+});
+const ArchiveShape = z.strictObject({
+  kind: z.literal("archive"),
+  url: CodeAddress,
+  username: z.string().min(1).optional(),
+  password: SecretSourceShape.optional(),
+  token: SecretSourceShape.optional(),
+});
+const GitShape = z
+  .strictObject({
+    kind: z.literal("git"),
+    url: z.url({
+      protocol: /^(https?|file|ssh)$/,
+      error: "the repository's address, https://, ssh://, http:// or file://",
+    }),
+    username: z.string().min(1).optional(),
+    password: SecretSourceShape.optional(),
+    key: SecretSourceShape.optional(),
+    knownHosts: SecretSourceShape.optional(),
+  })
+  .superRefine((registry, faults) => {
+    const isSsh = registry.url.startsWith("ssh:");
+    const wrong = (field: "username" | "password" | "key" | "knownHosts", message: string) =>
+      faults.addIssue({ code: "custom", path: [field], message });
+    for (const field of ["key", "knownHosts"] as const)
+      if (isSsh !== (registry[field] !== undefined))
+        wrong(field, isSsh ? "an ssh:// address needs it" : "only an ssh:// address has it; remove it");
+    for (const field of ["username", "password"] as const)
+      if (isSsh && registry[field] !== undefined)
+        wrong(field, "an ssh:// address has its user in the url and a key; remove it");
+  });
 
 /** Where code may be fetched from. */
 export const RegistryShape = z.discriminatedUnion("kind", [
@@ -27,22 +68,8 @@ export const RegistryShape = z.discriminatedUnion("kind", [
     password: SecretSourceShape.optional(),
     tokenUrl: CodeAddress.optional(),
   }),
-  z.strictObject({
-    kind: z.literal("s3"),
-    url: BucketAddress,
-    endpoint: CodeAddress.optional(),
-    region: z.string().min(1).max(64).optional(),
-    accessKeyId: SecretSourceShape.default({ env: "AWS_ACCESS_KEY_ID" }),
-    secretAccessKey: SecretSourceShape.default({ env: "AWS_SECRET_ACCESS_KEY" }),
-    sessionToken: SecretSourceShape.optional(),
-  }),
-  z.strictObject({
-    kind: z.literal("archive"),
-    url: CodeAddress,
-    username: z.string().min(1).optional(),
-    password: SecretSourceShape.optional(),
-    token: SecretSourceShape.optional(),
-  }),
+  BucketShape,
+  ArchiveShape,
   z.strictObject({
     kind: z.literal("npm"),
     url: CodeAddress,
@@ -51,29 +78,7 @@ export const RegistryShape = z.discriminatedUnion("kind", [
     password: SecretSourceShape.optional(),
     token: SecretSourceShape.optional(),
   }),
-  z
-    .strictObject({
-      kind: z.literal("git"),
-      url: z.url({
-        protocol: /^(https?|file|ssh)$/,
-        error: "the repository's address, https://, ssh://, http:// or file://",
-      }),
-      username: z.string().min(1).optional(),
-      password: SecretSourceShape.optional(),
-      key: SecretSourceShape.optional(),
-      knownHosts: SecretSourceShape.optional(),
-    })
-    .superRefine((registry, faults) => {
-      const isSsh = registry.url.startsWith("ssh:");
-      const wrong = (field: "username" | "password" | "key" | "knownHosts", message: string) =>
-        faults.addIssue({ code: "custom", path: [field], message });
-      for (const field of ["key", "knownHosts"] as const)
-        if (isSsh !== (registry[field] !== undefined))
-          wrong(field, isSsh ? "an ssh:// address needs it" : "only an ssh:// address has it; remove it");
-      for (const field of ["username", "password"] as const)
-        if (isSsh && registry[field] !== undefined)
-          wrong(field, "an ssh:// address has its user in the url and a key; remove it");
-    }),
+  GitShape,
 ]);
 
 /** Where packages of Python come from. */
@@ -100,6 +105,40 @@ export const NpmShape = z
   })
   .refine(({ username, password }) => (username === undefined) === (password === undefined), {
     message: "give both a username and a password",
+  });
+
+/** A path below an address: no part of it leads elsewhere. */
+const FilePath = z
+  .string()
+  .max(512)
+  .regex(
+    /^(?!\/)(?!(.*\/)?\.{1,2}(\/|$))[^\p{Cc}\\:]+$/u,
+    "a path below the address, such as flows/towpath.ledger.jsonl",
+  );
+/** A branch as git writes it. It never looks like an option. */
+const Branch = z
+  .string()
+  .max(256)
+  .regex(/^[A-Za-z0-9_][\w./-]*$/, "the name of a branch, such as main");
+
+/** A deployers' ledger that is read over the network. */
+export const RemoteLedgerShape = z
+  .strictObject({
+    from: z.discriminatedUnion("kind", [BucketShape, ArchiveShape, GitShape]),
+    file: FilePath.default(LEDGER_FILE),
+    branch: Branch.optional(),
+    refreshMs: DurationMs.min(5_000).max(3_600_000).default(30_000),
+    maxAgeMs: DurationMs.min(60_000)
+      .max(30 * 86_400_000)
+      .default(86_400_000),
+  })
+  .refine(({ branch, from }) => branch === undefined || from.kind === "git", {
+    path: ["branch"],
+    message: "only a ledger in git has one; remove it",
+  })
+  .refine(({ refreshMs, maxAgeMs }) => refreshMs <= maxAgeMs, {
+    path: ["maxAgeMs"],
+    message: "must not be shorter than refreshMs",
   });
 
 const MIB = 1024 * 1024;
@@ -208,11 +247,10 @@ export const Settings = z.strictObject({
       'How many people must have signed a spec, by the deployment\'s name with its stage: `{"churn@prod": 2}`. The signatures after the first one come from `ledger`.',
     ),
   ledger: z
-    .string()
-    .min(1)
+    .union([z.string().min(1), RemoteLedgerShape])
     .optional()
     .describe(
-      "The deployers' ledger: the file `towpath.ledger.jsonl`, or the folder that contains it, such as a checkout. The worker runs only specs that have a line there. A changed file needs no restart.",
+      'The deployers\' ledger. The worker runs only specs that have a line there. A path: the file `towpath.ledger.jsonl`, or the folder that contains it, such as a checkout. An object reads it over the network: `{"from": REGISTRY, "file": "towpath.ledger.jsonl", "branch": "main"}`, where `from` is written as a registry of the kind `git`, `archive` or `s3`, with its own login. The worker reads it again every `refreshMs` (30 s), and at once for a spec that it does not find. If it cannot be read, the last copy stays in force until it is `maxAgeMs` old (a day). Then runs wait. Changes need no restart.',
     ),
   floors: z
     .record(DeploymentName, z.int().min(1))

@@ -13,7 +13,7 @@ import {
   statePaths,
   storeMarks,
 } from "./attempts/index.ts";
-import { openCodeCache } from "./code/index.ts";
+import { type CodeCache, openCodeCache } from "./code/index.ts";
 import { detect, type Machine, type Stock, stockOf, thisMachine } from "./compute/index.ts";
 import type { WorkerConfig } from "./config.ts";
 import { BUILD_MS } from "./environments/index.ts";
@@ -22,6 +22,7 @@ import { Jobs, Pollers } from "./jobs/index.ts";
 import { lockStateDir, openReserve } from "./journal/index.ts";
 import { allowedEnvironment, createRunnerPool, type RunnerPool, watchOom } from "./launch/index.ts";
 import { startMaintenance } from "./maintenance.ts";
+import { openLedgerOf } from "./open-ledger.ts";
 import {
   type Connection,
   createConnection,
@@ -42,7 +43,7 @@ import { removeIfAny } from "./state/atomic-file.ts";
 import { DatabaseWatch } from "./state/database-watch.ts";
 import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
 import { Keyrings } from "./store/keyrings.ts";
-import { checkSessionWorkspace, openFloors, openLedger, openTrustedKeys, type Trust } from "./trust/index.ts";
+import { checkSessionWorkspace, openFloors, openTrustedKeys, type Trust } from "./trust/index.ts";
 import { VERSION } from "./version.ts";
 import { removeUnfollowed, type Walls } from "./walls/index.ts";
 
@@ -138,6 +139,7 @@ interface Parts {
   readonly pollers: Pollers;
   readonly identity: WorkerIdentity;
   readonly database: DatabaseWatch;
+  readonly trust: Trust;
   readonly loops: Loop[];
   readonly maintenance: { stop(): Promise<void> };
   readonly secretWatch: { stop(): Promise<void> };
@@ -153,8 +155,6 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   await makeFolders(paths, walls);
   const identity = await openIdentity(paths.identity, () => uuidv7(clock.nowMs()));
   const keyring = await readKeyring(config);
-  const trust = await openTrust(config, { paths, clock, log, keyring });
-  const reserve = await openReserve({ path: paths.reserve });
   // The session's hook needs the attempts, which need the connection.
   const late: { attempts?: Attempts; offering?: Offering | undefined; runners?: RunnerPool } = {};
   const onChanged = (dir: string) => {
@@ -170,6 +170,8 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     git: { env: allowedEnvironment(config.environment, GIT_VARIABLES) },
     environment: config.environment,
   });
+  const trust = await openTrust(config, { ...deps, paths, clock, keyring, cache });
+  const reserve = await openReserve({ path: paths.reserve });
   const environments = {
     cache: await openCodeCache({
       dir: paths.environments,
@@ -290,6 +292,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     maintenance,
     secretWatch,
     database,
+    trust,
   };
 }
 
@@ -305,17 +308,19 @@ function wakesOf(loops: readonly Loop[]): AttemptsOptions["wake"] {
 /** The keys and rules by which this worker accepts signed specs, and its parameter checks. */
 async function openTrust(
   config: WorkerConfig,
-  args: { paths: StatePaths; clock: Clock; log: Logger; keyring: WorkerKeyring | null },
+  args: Pick<WorkerDeps, "log" | "sleep"> & {
+    paths: StatePaths;
+    clock: Clock;
+    keyring: WorkerKeyring | null;
+    cache: CodeCache;
+  },
 ): Promise<Trust> {
   const { pool, registries, workspace } = config;
   const { paths, log } = args;
   const floors = await openFloors(paths.floors);
   const verified: Trust["verified"] = new Map();
   const keys = await openTrustedKeys(config.trustSources, { log, changed: () => verified.clear() });
-  const ledger =
-    config.ledger === undefined
-      ? null
-      : await openLedger({ path: config.ledger, heads: paths.ledgerHeads, log });
+  const ledger = await openLedgerOf(config, args);
   const checks = new CheckPool({ coolDownMs: 0 });
   return {
     keys,
@@ -384,6 +389,7 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
     parts.jobs.stop();
     await Promise.all([parts.database.stop(), ...loops.map((one) => one.stop())]);
     await parts.pollers.close();
+    await parts.trust.ledger?.close();
     await parts.maintenance.stop();
     await parts.secretWatch.stop();
     await parts.runners.close();

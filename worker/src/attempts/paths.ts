@@ -29,6 +29,10 @@ export interface StatePaths {
   readonly floors: string;
   /** The heads of the deployers' ledger that this worker has seen. */
   readonly ledgerHeads: string;
+  /** The last copy of a ledger that is read over the network. */
+  readonly ledgerCopy: string;
+  /** When that copy was read, and from where. */
+  readonly ledgerCopyFacts: string;
   readonly identity: string;
   readonly reserve: string;
 }
@@ -48,6 +52,8 @@ export function statePaths(stateDir: string): StatePaths {
     compileCache: join(stateDir, "compile-cache"),
     floors: join(stateDir, "floors.json"),
     ledgerHeads: join(stateDir, "ledger-heads.json"),
+    ledgerCopy: join(stateDir, "ledger-copy.jsonl"),
+    ledgerCopyFacts: join(stateDir, "ledger-copy.json"),
     identity: join(stateDir, "worker.json"),
     reserve: join(stateDir, "reserve"),
   };

@@ -92,6 +92,8 @@ export class CodeError extends Error {
   readonly code: CodeErrorCode;
   readonly kind: "refused" | "unavailable";
   readonly retryable: boolean;
+  /** The message without the next step. */
+  readonly what: string;
   /**
    * Only for the worker's own log, because the message may leave: the output of git, cut and without
    * credentials, or an address in the worker's network.
@@ -102,6 +104,7 @@ export class CodeError extends Error {
     super(`${what} ${CODE_ERRORS[code].nextStep}`, { cause: details.cause });
     this.name = "CodeError";
     this.code = code;
+    this.what = what;
     this.kind = CODE_ERRORS[code].kind;
     this.retryable = CODE_ERRORS[code].retryable;
     this.output = details.output;

@@ -55,6 +55,11 @@ const SYMPTOMS: readonly { pattern: RegExp; code: CodeErrorCode; what: string }[
     what: "The commit id has another hash format than the repository.",
   },
   {
+    pattern: /remote branch .* not found/i,
+    code: "not-found",
+    what: "The git repository has no such branch.",
+  },
+  {
     pattern: /repository .*not found|error: 404\b|does not appear to be a git repository|does not exist/i,
     code: "not-found",
     what: "The git server has no such repository, or does not show it to this worker.",

@@ -138,8 +138,9 @@ async function checkCommit(run: RunInRepository, commit: string): Promise<void> 
   }
 }
 
-function gitCall(
-  target: FetchTarget,
+/** A call of git for a checked registry, without the configuration of the user or the system. */
+export function gitCall(
+  target: Pick<FetchTarget, "scratchDir" | "limits" | "signal">,
   options: {
     source: CheckedGitSource;
     /** The variables by which git starts ssh. */

@@ -8,6 +8,7 @@ export const REFUSALS = {
   "key-not-valid": "refused",
   "missing-signature": "refused",
   "not-in-ledger": "refused",
+  "ledger-unavailable": "refused",
   "invalid-spec": "refused",
   "wrong-workspace": "refused",
   "wrong-deployment": "refused",
@@ -53,7 +54,7 @@ export class Refusal extends Error {
 
   /** Whether something outside of the spec can still allow it. The run then waits. */
   get mayPass(): boolean {
-    return this.code === "missing-signature";
+    return this.code === "missing-signature" || this.code === "ledger-unavailable";
   }
 
   /** The cause with which the attempt ends. */

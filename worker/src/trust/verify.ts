@@ -18,9 +18,8 @@ import { openSpec, type WorkerKeyring } from "../sealing/index.ts";
 import { checkInTime } from "./check-parameters.ts";
 import type { Floors } from "./floors.ts";
 import { type KnownKey, type TrustedKeys, usableKey } from "./keys.ts";
-import type { SignedSpecs } from "./ledger.ts";
 import { Refusal } from "./refusal.ts";
-import type { Watched } from "./watched.ts";
+import type { LedgerBook, LedgerSpec, SignedSpecs } from "./signed-specs.ts";
 
 /** What the worker trusts, from its own configuration and state. */
 export interface Trust {
@@ -28,7 +27,7 @@ export interface Trust {
   /** How many people must have signed a spec, by the deployment's name. Others need one. */
   readonly signatures: Readonly<Record<string, number>>;
   /** The deployers' ledger. Null: not configured. */
-  readonly ledger: Watched<SignedSpecs> | null;
+  readonly ledger: LedgerBook | null;
   readonly pool: string;
   readonly registries: WorkerConfig["registries"];
   readonly floors: Floors;
@@ -138,9 +137,9 @@ async function checkSigners(
   const { spec, jws, keys, signer } = args;
   const deployment = deploymentNameOf(spec);
   const needed = Object.hasOwn(trust.signatures, deployment) ? (trust.signatures[deployment] ?? 1) : 1;
-  const ledger = (await trust.ledger?.current()) ?? null;
   const { workspaceId: workspace, version } = spec;
   const named = { workspace, deployment, version, spec: payloadHash(jws) ?? "" };
+  const ledger = trust.ledger && (await linesFor(trust.ledger, named));
   if (ledger !== null && !ledger.has(named))
     throw new Refusal(
       "not-in-ledger",
@@ -158,6 +157,12 @@ async function checkSigners(
     "missing-signature",
     `Version ${version} of "${deployment}" waits for ${furtherSignatures(needed - people.size)}: it has ${people.size} of the ${needed} that this worker asks for. Another person signs it with \`towpath deployments sign ${deployment} ${version}\` and commits the ledger.`,
   );
+}
+
+/** The ledger, read anew if the spec is not there: it may have been signed a moment ago. */
+async function linesFor(book: LedgerBook, named: LedgerSpec): Promise<SignedSpecs> {
+  const known = await book.current();
+  return known.has(named) ? known : await book.latest();
 }
 
 function furtherSignatures(count: number): string {

@@ -3,12 +3,14 @@ import { chown, mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { nextLine, parseLedger } from "@towpath/contract/ledger";
 import { describe, expect, test } from "vitest";
 import { FakeVault, findVersitygw, startS3 } from "../../../../test/harness/index.ts";
 import { caught, folderWith } from "../fixture.ts";
 import { beginInvocation } from "../kernel/invocation.ts";
 import type { Check } from "./checks.ts";
 import { checkWorkerFile } from "./worker-file.ts";
+import { checkLedgerFile } from "./worker-ledger.ts";
 
 const silent = { write: () => true };
 const invocation = beginInvocation({ stdout: silent, stderr: silent }, {});
@@ -84,6 +86,29 @@ test("Each key of a store is checked, and a store without one needs none", async
   );
   expect(short).toMatchObject({ ok: false, detail: "the variable A has fewer than 32 bytes" });
   expect(short?.fix).toContain("stores.other.keys");
+});
+
+test("The ledger is checked: the chain of a file, or whether its address can be read", async () => {
+  const line = nextLine(parseLedger(""), {
+    ...{ deployment: "train", workspace: "01980000-0000-7000-8000-00000000000a", version: 1 },
+    ...{ floor: 1, floorBy: "runs", expiresAt: null, expiresBy: "project" },
+    ...{ spec: "a".repeat(64), code: "c", keyId: "k", at: "2026-01-01T00:00:00.000Z" },
+  });
+  await using folder = await workerFolder({ ledger: "flows" });
+  const home = join(folder.root, "flows");
+  await mkdir(home);
+  const file = join(home, "towpath.ledger.jsonl");
+  expect((await look(folder))("ledger")).toMatchObject({ ok: false, detail: `${file}: it cannot be read` });
+  await writeFile(file, `${line}\n`);
+  expect(await checkLedgerFile(home)).toMatchObject({
+    ok: true,
+    detail: expect.stringContaining("1 lines, head "),
+  });
+  await writeFile(file, `${line}\n${line}\n`);
+  expect(await checkLedgerFile(file)).toMatchObject({ ok: false, detail: expect.stringContaining("Line 2") });
+  const from = { kind: "archive", url: "http://127.0.0.1:2/flows", token: { env: "T" } };
+  const down = (await finds({ ledger: { from } }, { T: "t" }))("ledger");
+  expect(down).toMatchObject({ ok: false, detail: expect.stringContaining("127.0.0.1:2") });
 });
 
 test("A file that is not a worker's configuration is refused", async () => {

@@ -3,6 +3,7 @@ import { dirname, isAbsolute, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { createClient } from "@towpath/client";
 import { BucketAddress, CodeAddress, NpmPackageName, OciAddress } from "@towpath/contract";
+import { LEDGER_FILE } from "@towpath/contract/ledger";
 import { z } from "zod";
 import { withoutPassword } from "../deployments/git.ts";
 import { readSecretsOf, withDefaultCredentials } from "../deployments/registry-login.ts";
@@ -24,6 +25,7 @@ import { registryTroubleOf } from "./ask-registry.ts";
 import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
 import { openSshFiles } from "./ssh-files.ts";
 import { checkStores } from "./stores.ts";
+import { checkLedgerFile } from "./worker-ledger.ts";
 import { checkNpm, WorkerNpm } from "./worker-npm.ts";
 import { checkPython, WorkerPython } from "./worker-python.ts";
 import { checkWalls } from "./worker-walls.ts";
@@ -78,6 +80,12 @@ const WorkerFile = z.looseObject({
   key: SecretSource,
   pool: z.string(),
   stateDir: z.string(),
+  ledger: z
+    .union([
+      z.string(),
+      z.looseObject({ from: Registry, file: z.string().default(LEDGER_FILE), branch: z.string().optional() }),
+    ])
+    .optional(),
   trustedKeys: z.array(z.union([z.object({ file: z.string() }), z.looseObject({ kid: z.string() })])).min(1),
   registries: z.record(z.string(), Registry).default({}),
   store: StoreSettings,
@@ -307,13 +315,32 @@ async function checkWebRegistry(
   }
 }
 
-async function checkRegistry(args: Looked, name: string, registry: Registry): Promise<Check> {
-  const title = `registry ${name}`;
+async function checkRegistry(
+  args: Looked,
+  { title, registry }: { title: string; registry: Registry },
+): Promise<Check> {
   if (registry.kind === "git") return checkGitRegistry(args, { title, registry });
   if (registry.kind !== "oci-layout") return checkWebRegistry(args, { title, registry });
   const path = args.at(registry.path);
   const fault = await folderFault(path);
   return fault === null ? good(title, path) : bad(title, fault.what, fault.fix);
+}
+
+/** The deployers' ledger: the chain of a file, or whether the worker can reach its address. */
+async function checkLedger(args: Looked): Promise<Check[]> {
+  const { ledger } = args.config;
+  if (ledger === undefined) return [];
+  if (typeof ledger === "string") return [await checkLedgerFile(args.at(ledger))];
+  const { from, file, branch } = ledger;
+  const reached = await checkRegistry(args, { title: "ledger", registry: from });
+  if (!reached.ok) return [reached];
+  const where = branch === undefined ? file : `${file} in the branch ${branch}`;
+  return [
+    good(
+      "ledger",
+      `${reached.detail}: ${where}. The worker reads it at its start, and its log says how many lines it has`,
+    ),
+  ];
 }
 
 async function checkSecrets({ config, secrets }: Looked): Promise<Check[]> {
@@ -344,10 +371,11 @@ export async function checkWorkerFile(invocation: Invocation, file: string): Pro
   const a: Looked = { invocation, config, secrets: ground, at: (one) => resolve(dirname(path), one) };
   const registries: Check[] = [];
   for (const [name, registry] of Object.entries(config.registries))
-    registries.push(await checkRegistry(a, name, registry));
+    registries.push(await checkRegistry(a, { title: `registry ${name}`, registry }));
   return [
     ...(await checkKey(a)),
     await checkTrusted(a),
+    ...(await checkLedger(a)),
     ...registries,
     ...(await checkStores(ground, config)),
     await checkFolder("state", a.at(config.stateDir)),

@@ -7,6 +7,8 @@ import { basicOf } from "./oci-login.ts";
 export interface Archives extends AsyncDisposable {
   /** The bytes of an archive, unchecked. @throws RegistryFault. */
   open(hex: string): Promise<RegistryAnswer>;
+  /** The bytes of another file below the address, unchecked. @param path With `/`. @throws RegistryFault. */
+  file(path: string): Promise<RegistryAnswer>;
   /** Whether there is an archive of this name and size. */
   has(archive: { hex: string; sizeBytes: number }): Promise<boolean>;
   /** Uploads an archive, unless it is there. @returns Whether it was uploaded. */
@@ -37,6 +39,12 @@ export function archivesAt(args: {
     if (!isOk(answer.status)) throw await faultOf(answer, `the archive ${hex}`);
     return answer;
   };
+  const file = async (path: string) => {
+    const url = [args.base.replace(/\/+$/, ""), ...path.split("/").map(encodeURIComponent)].join("/");
+    const answer = await send({ method: "GET", url });
+    if (!isOk(answer.status)) throw await faultOf(answer, `the file ${path}`);
+    return answer;
+  };
   const has = async ({ hex, sizeBytes }: { hex: string; sizeBytes: number }) => {
     const answer = await send({ method: "HEAD", url: at(hex) });
     answer.discard();
@@ -44,6 +52,7 @@ export function archivesAt(args: {
   };
   return {
     open,
+    file,
     has,
     async push({ hex, bytes }) {
       if (await has({ hex, sizeBytes: bytes.length })) return false;
