@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -205,6 +206,69 @@ describe("Web server", () => {
     expect(deployed.code, deployed.output).toBe(0);
     expect(deployed.output).toMatch(/code \(.*\) has \S+ already/);
   });
+});
+
+test("Archive of another pipeline: a deploy signs its digest, and a worker runs no other archive", async () => {
+  const token = "files-d41d8c";
+  await using server = await startFileServer(token);
+  const folder = join(stack.folder, "pipeline");
+  const archiveOf = async (says: string) => {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, "report.sh"), `#!/bin/sh\necho "${says}"\n`, { mode: 0o755 });
+    return execFileSync("tar", ["-czf", "-", "-C", folder, "report.sh"]);
+  };
+  const archive = await archiveOf("made elsewhere");
+  const hex = createHash("sha256").update(archive).digest("hex");
+  const authorization = `Bearer ${token}`;
+  const upload = (body: Buffer) =>
+    fetch(`${server.url}/flows/${hex}.tar.gz`, {
+      method: "PUT",
+      body: new Uint8Array(body),
+      headers: { authorization },
+    });
+  const env = { FILES_TOKEN: token };
+  const home = await stack.project({ "flows/weather.ts": FLOW });
+  const [block] = pageBlocks(PAGE, "Archive of another pipeline").filter(({ language }) => language === "ts");
+  if (block === undefined) throw new Error("The section has no configuration.");
+  const [digest = ""] = /sha256:[0-9a-f]{64}/.exec(block.text) ?? [];
+  const replace = {
+    "https://files.internal": server.url,
+    [digest]: `sha256:${hex}`,
+    '"warehouse"': '"local"',
+  };
+  await writeTitled({ home, block, replace });
+  const deploy = () => stack.towpath(["deploy", "--project", home], { cwd: home, env });
+  const early = await deploy();
+  expect(early.code, early.output).not.toBe(0);
+  expect(early.output).toContain(`does not have the archive ${hex}`);
+
+  await upload(await archiveOf("exchanged"));
+  const deployed = await deploy();
+  expect(deployed.code, deployed.output).toBe(0);
+  expect(deployed.output).toContain(`(${server.url}/flows) has sha256:${hex.slice(0, 12)} already`);
+  expect((await deploy()).output).toContain("unchanged");
+  const files = join(stack.folder, "files-token");
+  await writeFile(files, token, { mode: 0o600 });
+  const code = { kind: "archive", url: `${server.url}/flows`, token: { file: files } };
+  await using worker = await stack.startWorker({ name: "pipeline", settings: { registries: { code } } });
+  const refused = await stack.waitForRun(await stack.run("report"));
+  expect(refused, worker.output()).toMatchObject({ state: "failed", cause: "refused" });
+  expect(refused.error?.message).toContain("does not match its digest");
+  await upload(archive);
+  const runId = await stack.run("report");
+  expect(await stack.waitForRun(runId), worker.output()).toMatchObject({ state: "completed" });
+  expect((await stack.towpath(["logs", runId])).output).toContain("made elsewhere");
+
+  const config = join(home, "towpath.config.ts");
+  const flow = 'import { weather } from "./flows/weather.ts";\n';
+  const text = (await readFile(config, "utf8")).replace(
+    "deployments: [",
+    "deployments: [deployment(weather, {}), ",
+  );
+  await writeFile(config, `${flow}${text}`);
+  const mixed = await deploy();
+  expect(mixed.code, mixed.output).not.toBe(0);
+  expect(mixed.output).toContain('but "weather" is a flow. Nothing was registered.');
 });
 
 test("npm registry", async ({ skip }) => {

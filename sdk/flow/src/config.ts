@@ -189,6 +189,9 @@ const Password = z.union([
     }),
   }),
 ]);
+const ArchiveDigest = z
+  .string()
+  .regex(/^sha256:[0-9a-f]{64}$/, "sha256: and the 64 lower-case hex digits that `sha256sum ARCHIVE` prints");
 const AnyRegistry = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("oci-layout"), name: Name, path: z.string().min(1) }),
   z.strictObject({
@@ -208,6 +211,7 @@ const AnyRegistry = z.discriminatedUnion("kind", [
     accessKeyId: Password.optional(),
     secretAccessKey: Password.optional(),
     sessionToken: Password.optional(),
+    digest: ArchiveDigest.optional(),
   }),
   z.strictObject({
     kind: z.literal("archive"),
@@ -217,6 +221,7 @@ const AnyRegistry = z.discriminatedUnion("kind", [
     password: Password.optional(),
     token: Password.optional(),
     push: z.boolean().optional(),
+    digest: ArchiveDigest.optional(),
   }),
   z.strictObject({
     kind: z.literal("npm"),

@@ -1,16 +1,19 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import {
+  type Archives,
   archiveUrl,
   type HttpArchiveAccess,
   openHttpArchives,
   openS3Archives,
+  type RegistryGround,
   type S3ArchiveAccess,
 } from "@towpath/contract/registries";
 import { Failure } from "../failure.ts";
 import { writeWhole } from "../kernel/state-folder.ts";
 import type { CodeTree } from "./code-tree.ts";
 import { layerOf } from "./oci-layout.ts";
+import type { Project } from "./project.ts";
 import type { Pushed } from "./pushed.ts";
 import { throughRegistry } from "./registry-failure.ts";
 
@@ -79,4 +82,38 @@ export async function pushToWebServer(
       "or set `push: true` if the server takes PUT",
     ],
   });
+}
+
+/**
+ * The archive that the configuration pins, after a look whether it is there. The worker checks its digest.
+ * @throws Failure if it is not there, or if the project has flows, whose code the deploy must know.
+ */
+export async function pinnedArchive(
+  project: Project,
+  args: {
+    readonly digest: string;
+    readonly open: (ground: RegistryGround) => Archives;
+    readonly address: string;
+    readonly environment: Environment;
+  },
+): Promise<Pushed> {
+  const { digest, open, address, environment } = args;
+  const flow = project.deployments.find(({ entry }) => entry.kind !== "command");
+  if (flow !== undefined)
+    throw new Failure(
+      `The registry pins the archive ${digest}, but "${flow.settings.deployment}" is a flow. Nothing was registered.`,
+      {
+        exit: "configuration",
+        code: "digest-with-flows",
+        next: [
+          `move commands with their own archive to another project, or remove \`digest\` from the registry in ${project.configFile}`,
+        ],
+      },
+    );
+  await throughRegistry({ environment, address }, async (ground) => {
+    await using archives = open(ground);
+    const answer = await archives.open(digest.slice("sha256:".length));
+    answer.discard();
+  });
+  return { digest, isNew: false };
 }

@@ -137,7 +137,7 @@ function pushedText({ registry, address, digest, version, isNew }: PushedCode): 
 /** Prints a deploy's results: a table, or the whole report as JSON. */
 export function printDeploy(output: Output, report: DeployReport): void {
   output.data(report);
-  output.note(output.style.dim(bundleText(report.code)));
+  if (report.code.files > 0) output.note(output.style.dim(bundleText(report.code)));
   if (report.pushed !== null) output.note(output.style.dim(pushedText(report.pushed)));
   for (const warning of report.warnings) output.note(`${output.style.yellow("!")} ${warning}`);
   printOutcomes(output, report.outcomes);

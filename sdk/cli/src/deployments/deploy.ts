@@ -12,7 +12,7 @@ import { validMsOf } from "./expiry.ts";
 import { FLOOR_LAG } from "./floor.ts";
 import { type LedgerUse, readLedger } from "./ledger.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
-import { pushCode } from "./push-code.ts";
+import { pinnedDigest, pushCode } from "./push-code.ts";
 import { reachOf } from "./reach.ts";
 import { checkTaskLimits, findLacks } from "./readiness.ts";
 import { type Registration, register } from "./register.ts";
@@ -140,7 +140,8 @@ export async function deployProject(
   const { remote } = code;
   await checkPools(client, { deployments, remote, pools });
   await checkTaskLimits(client, { deployments, tasks: code.tasks, python: project.python });
-  const size = bundleSize(code.tree);
+  // Of an archive that the configuration pins, nothing here is pushed.
+  const size = bundleSize(pinnedDigest(project) === undefined ? code.tree : []);
   if (!request.plan) await request.beforePush?.(size);
   const pushed = await pushCode(project, { tree: code.tree, environment, dryRun: request.plan });
   const { modules, tasks } = code;

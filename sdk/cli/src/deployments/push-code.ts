@@ -1,5 +1,6 @@
+import { openHttpArchives, openS3Archives, type RegistryGround } from "@towpath/contract/registries";
 import type { PushedCode } from "towpath/deploy";
-import { archiveDigest, pushToS3, pushToWebServer } from "./archive-push.ts";
+import { archiveDigest, pinnedArchive, pushToS3, pushToWebServer } from "./archive-push.ts";
 import type { CodeTree } from "./code-tree.ts";
 import { pushToGit, withoutPassword } from "./git.ts";
 import { npmPin, pushToNpm } from "./npm-push.ts";
@@ -22,7 +23,31 @@ export async function pushCode(
 ): Promise<PushedCode> {
   const { registry } = project;
   const address = "path" in registry ? registry.path : withoutPassword(registry.url);
-  return { registry: registry.name, address, ...(await pushTo(project, args)) };
+  return {
+    registry: registry.name,
+    address,
+    ...((await pinned(project, args.environment)) ?? (await pushTo(project, args))),
+  };
+}
+
+/** The digest that the configuration pins, of an archive that the deploy does not make. */
+export function pinnedDigest({ registry }: Pick<Project, "registry">): string | undefined {
+  return registry.kind === "s3" || registry.kind === "archive" ? registry.digest : undefined;
+}
+
+async function pinned(project: Project, environment: Environment): Promise<Pushed | null> {
+  const { registry } = project;
+  const digest = pinnedDigest(project);
+  if (digest === undefined || (registry.kind !== "s3" && registry.kind !== "archive")) return null;
+  if (registry.kind === "archive") {
+    const access = await loggedIn(registry, environment);
+    const open = (ground: RegistryGround) => openHttpArchives(access, ground);
+    return await pinnedArchive(project, { digest, open, address: access.url, environment });
+  }
+  const access = s3Access(await loggedIn(registry, environment));
+  const open = (ground: RegistryGround) => openS3Archives(access, ground);
+  const address = access.endpoint ?? "https://s3.amazonaws.com";
+  return await pinnedArchive(project, { digest, open, address, environment });
 }
 
 async function pushTo(

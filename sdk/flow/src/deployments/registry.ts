@@ -45,6 +45,8 @@ export interface S3Registry {
   readonly accessKeyId?: PasswordSource | undefined;
   readonly secretAccessKey?: PasswordSource | undefined;
   readonly sessionToken?: PasswordSource | undefined;
+  /** The archive of another pipeline, in place of the project's own code. */
+  readonly digest?: string | undefined;
 }
 
 /** Archives in a folder of a web server. */
@@ -59,6 +61,8 @@ export interface ArchiveRegistry {
   readonly token?: PasswordSource | undefined;
   /** Whether deploying uploads archives with PUT. */
   readonly push?: boolean | undefined;
+  /** The archive of another pipeline, in place of the project's own code. */
+  readonly digest?: string | undefined;
 }
 
 /** A package of an npm registry, such as Verdaccio, Artifactory, Nexus, GitLab or GitHub. */
@@ -155,6 +159,11 @@ export function s3(
     secretAccessKey?: PasswordSource;
     /** @default the variable `AWS_SESSION_TOKEN`, if it is set */
     sessionToken?: PasswordSource;
+    /**
+     * `sha256:` and 64 hex digits: the archive `SHA256.tar.gz`, which another pipeline has built and uploaded. A deploy then pushes
+     * nothing, and the project can have only commands. @default the archive of the project's own code
+     */
+    digest?: string;
   } = {},
 ): S3Registry {
   return withName("s3", url, options);
@@ -176,6 +185,11 @@ export function archive(
     token?: PasswordSource;
     /** Whether a deploy uploads archives with PUT. @default false */
     push?: boolean;
+    /**
+     * `sha256:` and 64 hex digits: the archive `SHA256.tar.gz`, which another pipeline has built and uploaded. A deploy then pushes
+     * nothing, and the project can have only commands. @default the archive of the project's own code
+     */
+    digest?: string;
   } = {},
 ): ArchiveRegistry {
   return withName("archive", url, options);

@@ -228,6 +228,7 @@ def s3(
     access_key_id: Mapping[str, Any] | None = None,
     secret_access_key: Mapping[str, Any] | None = None,
     session_token: Mapping[str, Any] | None = None,
+    digest: str | None = None,
 ) -> Data:
     """Code as archives in a bucket, in AWS or in any store that speaks S3.
 
@@ -240,6 +241,8 @@ def s3(
             Default: the variable `AWS_ACCESS_KEY_ID`.
         secret_access_key: Default: the variable `AWS_SECRET_ACCESS_KEY`.
         session_token: Default: the variable `AWS_SESSION_TOKEN`, if it is set.
+        digest: "sha256:" and 64 hex digits: the archive `SHA256.tar.gz`, which another pipeline has built and uploaded. A deploy
+            then pushes nothing, and the project can have only commands. Default: the archive of the project's own code.
     """
     optional = {
         "endpoint": endpoint,
@@ -247,6 +250,7 @@ def s3(
         "access_key_id": access_key_id,
         "secret_access_key": secret_access_key,
         "session_token": session_token,
+        "digest": digest,
     }
     return {"s3": url, "name": name, **{key: value for key, value in optional.items() if value is not None}}
 
@@ -259,6 +263,7 @@ def archive(
     password: Mapping[str, Any] | None = None,
     token: Mapping[str, Any] | None = None,
     push: bool | None = None,
+    digest: str | None = None,
 ) -> Data:
     """Code as archives in a folder of a web server. A deploy uploads an archive, or checks that somebody has uploaded it.
 
@@ -269,8 +274,10 @@ def archive(
         password: {"env": VARIABLE}, {"file": PATH} or {"exec": {"command": [PROGRAM, ...]}}.
         token: a token that is sent as `Bearer`, in place of a password.
         push: whether a deploy uploads archives with PUT. Default: false.
+        digest: "sha256:" and 64 hex digits: the archive `SHA256.tar.gz`, which another pipeline has built and uploaded. A deploy
+            then pushes nothing, and the project can have only commands. Default: the archive of the project's own code.
     """
-    optional = {"username": username, "password": password, "token": token, "push": push}
+    optional = {"username": username, "password": password, "token": token, "push": push, "digest": digest}
     return {"archive": url, "name": name, **{key: value for key, value in optional.items() if value is not None}}
 
 

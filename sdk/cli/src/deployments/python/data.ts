@@ -191,9 +191,14 @@ const REGISTRIES = {
     kind: "s3",
     field: "url",
     name: "code",
-    more: ["endpoint", "region", "access_key_id", "secret_access_key", "session_token"],
+    more: ["endpoint", "region", "access_key_id", "secret_access_key", "session_token", "digest"],
   },
-  archive: { kind: "archive", field: "url", name: "code", more: ["username", "password", "token", "push"] },
+  archive: {
+    kind: "archive",
+    field: "url",
+    name: "code",
+    more: ["username", "password", "token", "push", "digest"],
+  },
   npm: {
     kind: "npm",
     field: "url",

@@ -32,6 +32,7 @@ interface Written<K extends Kind> {
   readonly python: string;
 }
 
+const DIGEST = `sha256:${"a".repeat(64)}`;
 const password = { env: "PASSWORD" } as const;
 const token = { file: "/run/token" } as const;
 const KINDS: { readonly [K in Kind]: Written<K> } = {
@@ -72,6 +73,7 @@ token_url = "https://auth.internal/token"`,
       accessKeyId: { env: "KEY_ID" },
       secretAccessKey: password,
       sessionToken: token,
+      digest: DIGEST,
     },
     typescript: s3("s3://code/flows", {
       name: "own",
@@ -80,14 +82,16 @@ token_url = "https://auth.internal/token"`,
       accessKeyId: { env: "KEY_ID" },
       secretAccessKey: password,
       sessionToken: token,
+      digest: DIGEST,
     }),
     toml: `s3 = "s3://code/flows"
 endpoint = "https://s3.internal"
 region = "eu-central-1"
 access_key_id = { env = "KEY_ID" }
 secret_access_key = { env = "PASSWORD" }
-session_token = { file = "/run/token" }`,
-    python: `s3("s3://code/flows", name="own", endpoint="https://s3.internal", region="eu-central-1", access_key_id={"env": "KEY_ID"}, secret_access_key={"env": "PASSWORD"}, session_token={"file": "/run/token"})`,
+session_token = { file = "/run/token" }
+digest = "${DIGEST}"`,
+    python: `s3("s3://code/flows", name="own", endpoint="https://s3.internal", region="eu-central-1", access_key_id={"env": "KEY_ID"}, secret_access_key={"env": "PASSWORD"}, session_token={"file": "/run/token"}, digest="${DIGEST}")`,
   },
   archive: {
     every: {
@@ -98,6 +102,7 @@ session_token = { file = "/run/token" }`,
       password,
       token,
       push: true,
+      digest: DIGEST,
     },
     typescript: archive("https://files.internal/flows", {
       name: "own",
@@ -105,13 +110,15 @@ session_token = { file = "/run/token" }`,
       password,
       token,
       push: true,
+      digest: DIGEST,
     }),
     toml: `archive = "https://files.internal/flows"
 username = "robot"
 password = { env = "PASSWORD" }
 token = { file = "/run/token" }
-push = true`,
-    python: `archive("https://files.internal/flows", name="own", username="robot", password={"env": "PASSWORD"}, token={"file": "/run/token"}, push=True)`,
+push = true
+digest = "${DIGEST}"`,
+    python: `archive("https://files.internal/flows", name="own", username="robot", password={"env": "PASSWORD"}, token={"file": "/run/token"}, push=True, digest="${DIGEST}")`,
   },
   npm: {
     every: {
