@@ -1,16 +1,15 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Stack, startStack } from "../harness/index.ts";
+import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 import { CANCELLED } from "./cancel.fixture.ts";
 import { heldPid, ledger } from "./fixture.ts";
 import { deployFlows, inEachLanguage } from "./languages.fixture.ts";
 
 let stack: Stack;
+let worker: TestProcess | undefined;
 beforeAll(async () => {
-  // Flows print their own process ids, which namespaces would change.
   stack = await startStack({ walls: "users" });
-  await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
@@ -29,7 +28,16 @@ const TOLD = "told: The run was cancelled: enough";
 const CAUGHT = "caught Cancelled";
 
 inEachLanguage((language) => {
-  beforeAll(() => deployFlows(stack, language, CANCELLED), 180_000);
+  beforeAll(async () => {
+    worker?.kill("SIGTERM");
+    await worker?.exited;
+    // One language has users alone, the other one also namespaces, where those are possible.
+    const namespaces = language === "python" ? "auto" : false;
+    [worker] = await Promise.all([
+      stack.startWorker({ settings: { namespaces } }),
+      deployFlows(stack, language, CANCELLED),
+    ]);
+  }, 180_000);
 
   /** Starts a run and waits until its code waits. */
   async function started(flow: string, begun = 0) {

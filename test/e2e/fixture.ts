@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { processesUnder } from "../../worker/src/walls/namespaces.ts";
 import type { Stack } from "../harness/index.ts";
 
 /**
@@ -100,8 +101,13 @@ export async function startHeld(stack: Stack): Promise<{ readonly runId: string;
 
 const SIGNAL_MAX_MS = 60_000;
 
-/** The pid of the waiting process, once it waits. */
+/** The pid of the waiting process on this machine, once it waits. In namespaces the process itself knows another one. */
 export async function heldPid(folder: string): Promise<number> {
+  return await pidOnMachine(folder, await ownPid(folder));
+}
+
+/** The pid of the waiting process as it knows it, once it waits. */
+export async function ownPid(folder: string): Promise<number> {
   const deadline = performance.now() + SIGNAL_MAX_MS;
   const file = join(folder, "holding");
   while (!existsSync(file) || (await readFile(file, "utf8")) === "") {
@@ -109,6 +115,40 @@ export async function heldPid(folder: string): Promise<number> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return Number(await readFile(file, "utf8"));
+}
+
+/** The pid on this machine of a process of the attempt that has a folder of its stack as its parameter. */
+async function pidOnMachine(folder: string, pid: number): Promise<number> {
+  for (const { first, parameters } of await attemptsBeside(dirname(dirname(folder)))) {
+    if (!parameters.includes(JSON.stringify(folder))) continue;
+    const inside = await processesUnder(first);
+    for (const row of inside) if ((await pidInside(row.pid)) === pid) return row.pid;
+    if (inside.length > 0) throw new Error(`No process of the attempt in ${folder} has the pid ${pid}.`);
+  }
+  return pid;
+}
+
+/** What the workers below a folder have stored of their attempts. */
+async function attemptsBeside(folder: string): Promise<{ first: number; parameters: string }[]> {
+  const workers = await readdir(folder).catch(() => []);
+  const found = workers.map(async (worker) => {
+    const dir = join(folder, worker, "attempts");
+    const names = await readdir(dir).catch(() => []);
+    return await Promise.all(
+      names.map((name) => readFile(join(dir, name, "attempt.json"), "utf8").catch(() => "")),
+    );
+  });
+  return (await Promise.all(found)).flat().flatMap((text) => {
+    if (text === "") return [];
+    const { assignment, process } = JSON.parse(text);
+    return process === null ? [] : { first: process.pid, parameters: JSON.stringify(assignment.parameters) };
+  });
+}
+
+async function pidInside(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "latin1").catch(() => "");
+  const [, numbers = ""] = /^NSpid:\s+(.+)$/m.exec(status) ?? [];
+  return Number(numbers.trim().split(/\s+/).at(-1));
 }
 
 /** Lets the waiting flow continue. */

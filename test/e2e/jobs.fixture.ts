@@ -3,7 +3,7 @@ import { deployFlows, type Language } from "./languages.fixture.ts";
 
 /** Submits a job to a cluster and returns the job's result. A test can make it die or stop once, at a named point. */
 const TYPESCRIPT = `
-import { access, writeFile } from "node:fs/promises";
+import { access, rm, writeFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { flow, job, suspend, task } from "towpath";
 import { z } from "zod";
@@ -11,6 +11,11 @@ import { z } from "zod";
 type Input = { cluster: string; folder: string; die: string };
 type Handle = { cluster: string; id: string };
 const isThere = (path: string) => access(path).then(() => true, () => false);
+// The file of another attempt has another user.
+async function write(path: string, text: string) {
+  await rm(path, { force: true });
+  await writeFile(path, text);
+}
 async function dieOnce({ folder, die }: Input, place: string) {
   const [at, how] = die.split(":");
   if (at !== place || (await isThere(folder + "/died"))) return;
@@ -65,14 +70,14 @@ const lurk = task({ name: "lurk", checkpoint: false }, async (input: Input) => {
 });
 const input = z.object({ cluster: z.string(), folder: z.string(), die: z.string().default("") });
 export const trains = flow({ name: "trains", input }, async (given) => {
-  await writeFile(given.folder + "/flow", String(process.pid));
+  await write(given.folder + "/flow", String(process.pid));
   await dieOnce(given, "before-intent");
   const [trained] = await Promise.all([suspend.job(train, given), lurk(given)]);
-  await writeFile(given.folder + "/result", JSON.stringify({ ...trained, ranIn: process.pid }));
+  await write(given.folder + "/result", JSON.stringify({ ...trained, ranIn: process.pid }));
 });
 export const calls = flow({ name: "calls", input }, async (given) => {
   const result = await suspend.job(called, given);
-  await writeFile(given.folder + "/result", JSON.stringify(result ?? null));
+  await write(given.folder + "/result", JSON.stringify(result ?? null));
 });
 `;
 const CONFIG = `
@@ -94,6 +99,10 @@ from pathlib import Path
 from towpath import Job, JobStatus, flow, suspend, task
 
 CLUSTER = os.environ.get("CLUSTER", "")
+
+def write(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)  # The file of another attempt has another user.
+    path.write_text(text)
 
 def die_once(folder: str, die: str, place: str) -> None:
     at, _, how = die.partition(":")
@@ -152,16 +161,16 @@ async def lurk(folder: str, die: str) -> None:
 
 @flow
 async def trains(cluster: str, folder: str, die: str = "") -> None:
-    (Path(folder) / "flow").write_text(str(os.getpid()))
+    write(Path(folder) / "flow", str(os.getpid()))
     die_once(folder, die, "before-intent")
     given = {"cluster": cluster, "folder": folder, "die": die}
     trained, _ = await asyncio.gather(suspend.job(train, given), lurk(folder, die))
-    (Path(folder) / "result").write_text(json.dumps({**trained, "ranIn": os.getpid()}))
+    write(Path(folder) / "result", json.dumps({**trained, "ranIn": os.getpid()}))
 
 @flow
 def calls(cluster: str, folder: str, die: str = "") -> None:
     result = suspend.job(called, {"cluster": cluster, "folder": folder, "die": die})
-    (Path(folder) / "result").write_text(json.dumps(result))
+    write(Path(folder) / "result", json.dumps(result))
 `;
 const PYTHON_CONFIG = `
 from flows.trains import calls, trains

@@ -16,7 +16,7 @@ let cluster: BatchCluster;
 let worker: TestProcess;
 
 beforeAll(async () => {
-  [stack, cluster] = await Promise.all([startStack(), startBatchCluster()]);
+  [stack, cluster] = await Promise.all([startStack({ walls: true }), startBatchCluster()]);
   worker = await stack.startWorker();
 });
 afterAll(async () => {

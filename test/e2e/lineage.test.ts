@@ -22,7 +22,7 @@ const EXPECTED = [
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack({ walls: "users" });
+  stack = await startStack({ walls: true });
   await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());

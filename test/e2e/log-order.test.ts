@@ -77,7 +77,7 @@ export default defineConfig({
 let stack: Stack;
 let worker: Awaited<ReturnType<Stack["startWorker"]>>;
 beforeAll(async () => {
-  stack = await startStack({ walls: "users" });
+  stack = await startStack({ walls: true });
   await deployProject(stack, { "flows.ts": FLOWS, "towpath.config.ts": CONFIG });
   worker = await stack.startWorker();
 });

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
-import { deployHeld, heldPid, ledger, letGo } from "./fixture.ts";
+import { deployHeld, heldPid, ledger, letGo, ownPid } from "./fixture.ts";
 
 let stack: Stack;
 let worker: TestProcess;
 
 beforeAll(async () => {
-  stack = await startStack({ walls: "users" });
+  stack = await startStack({ walls: true });
   await deployHeld(stack);
   worker = await stack.startWorker();
 });
@@ -139,7 +139,7 @@ describe("kill -9", () => {
   test("of the worker: after a restart it continues with the same process, and nothing runs twice", async () => {
     const work = await folder();
     const runId = await stack.run("held", { folder: work });
-    const pid = await heldPid(work);
+    const pid = await ownPid(work);
     worker.kill("SIGKILL");
     await worker.exited;
     worker = await stack.startWorker();
@@ -165,7 +165,7 @@ describe("kill -9", () => {
   test("of the control plane: the flow continues, and the run is complete once the control plane is back", async () => {
     const work = await folder();
     const runId = await stack.run("held", { folder: work });
-    const pid = await heldPid(work);
+    const pid = await ownPid(work);
     stack.control.kill("SIGKILL");
     await stack.control.exited;
     await letGo(work);

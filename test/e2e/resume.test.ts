@@ -87,7 +87,8 @@ inEachLanguage((language) => {
     worker.kill("SIGKILL");
     await worker.exited;
     process.kill(pid, "SIGKILL");
-    worker = await stack.startWorker();
+    // From here on attempts also have namespaces, where those are possible.
+    worker = await stack.startWorker({ settings: { namespaces: "auto" } });
     expect(await finish(folder, runId)).toMatchObject({ state: "completed", attempts: 2 });
     await expectResumed(folder, runId);
   });

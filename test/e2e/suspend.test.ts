@@ -6,11 +6,10 @@ import { deployFlows, inEachLanguage } from "./languages.fixture.ts";
 import { SUSPENDING } from "./suspend.fixture.ts";
 
 let stack: Stack;
-let worker: TestProcess;
+let worker: TestProcess | undefined;
 
 beforeAll(async () => {
   stack = await startStack({ walls: "users" });
-  worker = await stack.startWorker();
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
@@ -20,7 +19,11 @@ const stepsIn = async (folder: string) =>
 const suspended = (runId: string) => stack.waitForRun(runId, (run) => run.state === "suspended");
 
 inEachLanguage((language) => {
-  beforeAll(() => deployFlows(stack, language, SUSPENDING));
+  beforeAll(async () => {
+    worker?.kill("SIGTERM");
+    await worker?.exited;
+    [worker] = await Promise.all([stack.startWorker(), deployFlows(stack, language, SUSPENDING)]);
+  });
 
   test("a suspended run has no process; kill -9 of everything changes nothing; the answer resumes it", async () => {
     const folder = await newFolder();
@@ -29,9 +32,9 @@ inEachLanguage((language) => {
     const [pid = ""] = (await stepsIn(folder)).flatMap((line) => /^process (\d+)$/.exec(line)?.[1] ?? []);
     await expect.poll(() => isAlive(Number(pid)), { timeout: 60_000 }).toBe(false);
 
-    worker.kill("SIGKILL");
+    worker?.kill("SIGKILL");
     stack.control.kill("SIGKILL");
-    await Promise.all([worker.exited, stack.control.exited]);
+    await Promise.all([worker?.exited, stack.control.exited]);
     await stack.restartControl();
 
     const asked = await stack.towpath(["answer", runId]);
@@ -44,7 +47,8 @@ inEachLanguage((language) => {
     const late = await stack.towpath(["answer", runId, "no"]);
     expect(late.output).toMatch(/The run has no open question\. The latest: Publish\?.*: Approved, by admin/);
 
-    worker = await stack.startWorker();
+    // From here on attempts also have namespaces, where those are possible.
+    worker = await stack.startWorker({ settings: { namespaces: "auto" } });
     const run = await stack.waitForRun(runId);
     expect(run).toMatchObject({ state: "completed", attempts: 2 });
     expect(run.attemptList.map((one) => one.state)).toEqual(["suspended", "completed"]);

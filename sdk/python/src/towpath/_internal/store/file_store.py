@@ -38,7 +38,8 @@ class FileStore:
         """
         encoded = self._writing.written(encoded)
         try:
-            if len(encoded.data) <= PACKED_BYTES_MAX:
+            # The process that polls jobs may write only below a job's own folder, and only until the result is stored.
+            if len(encoded.data) <= PACKED_BYTES_MAX and not place.is_of_job:
                 uri = self._packs.append(place.folder, encoded.data)
             else:
                 uri = _write_whole(self._folder / place.path_of(encoded), encoded.data, self._modes.of_run)

@@ -25,6 +25,11 @@ class Place(NamedTuple):
     name: str
 
     @property
+    def is_of_job(self) -> bool:
+        """Whether it is the result of an external job. Attempts count from 1, and no attempt stores it."""
+        return self.attempt == 0
+
+    @property
     def folder(self) -> str:
         """The folder of the attempt."""
         return f"runs/{safe_part(self.run_id)}/attempt-{self.attempt}"
