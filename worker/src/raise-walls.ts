@@ -132,7 +132,9 @@ async function makeShownFolders(config: WorkerConfig, paths: StatePaths): Promis
   const stores = foldersOf(storesOf(config)).flatMap(storeParts);
   for (const dir of [paths.cache, paths.environments, ...stores])
     await mkdir(dir, { recursive: true, mode: 0o700 });
-  await mkdir(join(paths.compileCache, "python"), { recursive: true, mode: 0o755 });
+  const compiled = join(paths.compileCache, "python");
+  await mkdir(compiled, { recursive: true, mode: 0o755 });
+  await chmod(compiled, 0o755);
 }
 
 /** Which wall a worker with this configuration has, for `towpath doctor`. Changes nothing. */

@@ -5,15 +5,20 @@ import { join } from "node:path";
 const READ_ONLY_DIRECTORY = 0o555;
 const WRITABLE_DIRECTORY = 0o755;
 
+const ALL_READ = 0o444;
+const ALL_EXECUTE = 0o111;
+const OWNER_EXECUTES = 0o100;
+
 /**
  * Syncs a written tree to the disk and removes the permission to change it. Without the sync, a power cut could
- * leave empty files under the final name, and the digest is never checked again.
+ * leave empty files under the final name, and the digest is never checked again. Users of attempts can read all files, whatever
+ * umask the worker has: an installer obeys it.
  */
 export async function sealTree(dir: string): Promise<void> {
   for (const entry of await readdir(dir, { withFileTypes: true })) {
     const path = join(dir, entry.name);
     if (entry.isDirectory()) await sealTree(path);
-    else if (entry.isFile()) await syncPath(path);
+    else if (entry.isFile()) await sealFile(path);
   }
   await syncPath(dir);
   await chmod(dir, READ_ONLY_DIRECTORY);
@@ -36,6 +41,18 @@ async function unseal(dir: string): Promise<void> {
     return;
   }
   for (const entry of entries) if (entry.isDirectory()) await unseal(join(dir, entry.name));
+}
+
+async function sealFile(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    const { mode } = await handle.stat();
+    const opened = mode | ALL_READ | ((mode & OWNER_EXECUTES) === 0 ? 0 : ALL_EXECUTE);
+    if (opened !== mode) await handle.chmod(opened & 0o777);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 async function syncPath(path: string): Promise<void> {

@@ -128,8 +128,8 @@ export class Wheels {
   }
 }
 
-/** The version of python3, as a lock names it. */
-export function pythonMinor(): string {
+/** The version of an interpreter, as a lock names it. */
+export function pythonMinor(interpreter = "python3"): string {
   const code = "import sys; print('%d.%d' % sys.version_info[:2])";
-  return execFileSync("python3", ["-c", code], { encoding: "utf8" }).trim();
+  return execFileSync(interpreter, ["-c", code], { encoding: "utf8" }).trim();
 }

@@ -5,7 +5,8 @@ const runFile = promisify(execFile);
 const TIME_LIMIT_MS = 120_000;
 
 const COMPILE = `
-import compileall, sys
+import compileall, os, sys
+os.umask(0o022)
 sys.pycache_prefix = sys.argv[1]
 compileall.compile_dir(sys.argv[2], quiet=2)
 `.trim();
@@ -15,7 +16,8 @@ const compiled = new Map<string, Promise<void>>();
 
 /**
  * Compiles the worker's own package of Python for an interpreter, once. It reads no other package, so that nothing that a flow
- * brings runs as the worker's user. Without the result each process compiles the package itself.
+ * brings runs as the worker's user. All users may read the result, whatever the worker's umask. Without it each process compiles the
+ * package itself.
  */
 export async function compilePackage(args: {
   readonly interpreter: string;

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { type FileHandle, lchown, mkdir, open, readFile } from "node:fs/promises";
+import { chmod, type FileHandle, lchown, mkdir, open, readFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -233,8 +233,8 @@ async function startProcess(
 ): Promise<{ child: ChildProcess; room: string | null }> {
   const { user, program } = args;
   const { namespaces } = deps.walls;
-  await mkdir(args.dir, { recursive: true, mode: user === null ? 0o700 : GROUP_ENTERS });
-  if (user !== null) await lchown(args.dir, 0, user.uid);
+  await mkdir(args.dir, { recursive: true, mode: 0o700 });
+  if (user !== null) await letEnter(user, args.dir);
   const room =
     namespaces === null || args.room === null ? null : (args.room ?? (await makeRoom(args.dir, user)));
   const isWalled = user !== null || room !== null;
@@ -281,6 +281,12 @@ const ROOM_ENVIRONMENT = { HOME: join(INSIDE, ROOM.home), TMPDIR: "/tmp" };
 
 /** The output of a process is root's, so that no flow can replace the file. Programs that open `/dev/stdout` may write. */
 const GROUP_WRITES = 0o660;
+
+async function letEnter({ uid }: AttemptUser, dir: string): Promise<void> {
+  await lchown(dir, 0, uid);
+  // The worker's umask may close what it makes to every other user.
+  await chmod(dir, GROUP_ENTERS);
+}
 
 async function letWrite({ uid }: AttemptUser, outputs: readonly FileHandle[]): Promise<void> {
   for (const output of outputs) {
