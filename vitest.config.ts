@@ -18,6 +18,7 @@ const include = ["{sdk,services,worker,test,infra}/**/*.test.{ts,tsx,mjs}"];
 const exclude = ["**/node_modules/**", "**/dist/**"];
 /** Suites that take minutes, with whole installations or a browser: `npm run test:long`. */
 const long = [
+  "infra/systemd/under-systemd.test.ts",
   "sdk/cli/src/attack/every-attack.test.ts",
   "sdk/cli/src/chaos/chaos.test.ts",
   "test/bench/smoke.test.ts",
@@ -28,6 +29,7 @@ const long = [
   "test/e2e/{dev-sealed,job-takeover,remote-ledger,replay,rotated-keys,sealed,sealed-jobs,signers,upgrade}.test.ts",
   "test/package/package.test.ts",
   "test/python/{killed-anywhere,many-calls,mutations,other-interpreters,type-checkers}.test.ts",
+  "worker/src/behind-walls.test.ts",
 ];
 /** Tests that measure a process's memory, set its timers by hand, or run a worker in it: each file gets its own process. */
 const alone = [
@@ -57,7 +59,10 @@ export default defineConfig({
         extends: true,
         test: { name: "tests", include, exclude: [...exclude, ...alone, ...long, ...components] },
       },
-      { extends: true, test: { name: "alone", include: alone, isolate: true } },
+      {
+        extends: true,
+        test: { name: "alone", include: alone, exclude: [...exclude, ...long], isolate: true },
+      },
       { extends: true, test: { name: "long", include: long } },
       { extends: true, test: { name: "components", include: components, passWithNoTests: true } },
     ],
