@@ -89,6 +89,30 @@ const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; 
     to: 'version }: LedgerSpec, spec = "") =>',
     attack: "not-in-ledger",
   },
+  "the hash of a stored body": {
+    file: "worker/src/store/stored-bodies.ts",
+    from: 'if (sha256(sealed) !== hash) return { fault: "damaged" };',
+    to: "",
+    attack: "stored-elsewhere",
+  },
+  "the run of a stored body": {
+    file: "worker/src/store/stored-bodies.ts",
+    from: "origins: [ORIGINS.run(runId)] });\n    return null;",
+    to: 'origins: ["run/"] });\n    return null;',
+    attack: "stored-elsewhere",
+  },
+  "the seal of a stored body": {
+    file: "worker/src/store/stored-bodies.ts",
+    from: "return fault === null ? { sealed } : { fault };",
+    to: 'return fault === null || fault === "damaged" ? { sealed } : { fault };',
+    attack: "stored-elsewhere",
+  },
+  "the pauses between polls for reads": {
+    file: "worker/src/protocol/read.ts",
+    from: "quickAnswers.heard({ quick, news: reads.length > 0 }) ? QUICK_MS : 0",
+    to: "quickAnswers.heard({ quick, news: reads.length > 0 }) ? 0 : 0",
+    attack: "stored-flood",
+  },
   "the number of signatures": {
     file: VERIFY,
     from: "if (people.size >= needed) return;",

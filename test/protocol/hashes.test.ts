@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { Ref } from "@towpath/contract";
+import { roundedSize } from "@towpath/contract/words";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type Content, hashesOf, PLAIN_HASHES } from "../../sdk/flow/src/store/hashes.ts";
 import { memoryObjects } from "../../sdk/flow/src/store/memory-store.ts";
-import { padded, roundedSize, unpadded } from "../../sdk/flow/src/store/padding.ts";
+import { padded, unpadded } from "../../sdk/flow/src/store/padding.ts";
 import { storeOver } from "../../sdk/flow/src/store/store.ts";
 import { hashInput } from "../../sdk/flow/src/task/input-hash.ts";
 import { derivedKey, keyId } from "../../worker/src/store/keyring.ts";

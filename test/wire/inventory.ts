@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import {
+  AnswerRead,
   BulkRecord,
   Call,
   CallBack,
@@ -7,6 +8,7 @@ import {
   ControlRecord,
   ListCheckpoints,
   OpenSession,
+  PollReads,
   Renew,
   Report,
   TendJobs,
@@ -23,6 +25,8 @@ export const SECTIONS: readonly [string, z.ZodType][] = [
   ["/api/worker/report", Report],
   ["Control records", ControlRecord],
   ["Bulk records", BulkRecord],
+  ["/api/worker/reads`", PollReads],
+  ["/api/worker/reads/answer", AnswerRead],
   ["/api/worker/checkpoints", ListCheckpoints],
   ["/api/worker/call", Call],
   ["/api/worker/jobs", TendJobs],

@@ -10,6 +10,7 @@ import {
   type Offering,
   type Preallocation,
   type StatePaths,
+  StoresById,
   statePaths,
   storeMarks,
 } from "./attempts/index.ts";
@@ -31,7 +32,9 @@ import {
   isVersionRefusal,
   type Loop,
   type LoopDeps,
+  type ReadSource,
   startClaiming,
+  startReading,
   startRenewing,
   startReporting,
   startTending,
@@ -43,6 +46,7 @@ import { removeIfAny } from "./state/atomic-file.ts";
 import { DatabaseWatch } from "./state/database-watch.ts";
 import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
 import { Keyrings } from "./store/keyrings.ts";
+import { ReadServer } from "./store/read-server.ts";
 import { checkSessionWorkspace, openFloors, openTrustedKeys, type Trust } from "./trust/index.ts";
 import { VERSION } from "./version.ts";
 import { removeUnfollowed, type Walls } from "./walls/index.ts";
@@ -135,6 +139,8 @@ interface Parts {
   readonly runners: RunnerPool;
   readonly walls: Walls;
   readonly preallocation: Preallocation;
+  /** Null: without a workspace key, it has no stored bodies. */
+  readonly reads: ReadSource | null;
   readonly jobs: Jobs;
   readonly pollers: Pollers;
   readonly identity: WorkerIdentity;
@@ -156,7 +162,12 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const identity = await openIdentity(paths.identity, () => uuidv7(clock.nowMs()));
   const keyring = await readKeyring(config);
   // The session's hook needs the attempts, which need the connection.
-  const late: { attempts?: Attempts; offering?: Offering | undefined; runners?: RunnerPool } = {};
+  const late: {
+    attempts?: Attempts;
+    offering?: Offering | undefined;
+    runners?: RunnerPool;
+    passesStored?: boolean;
+  } = {};
   const onChanged = (dir: string) => {
     late.runners?.distrust(dir);
     log.error(
@@ -198,12 +209,13 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
       ...introduced,
       stores: await storeMarks(config),
       secrets: await secrets.report(),
-      ...(keyring !== null && { workspaceKeys: keyring.kids }),
+      ...(keyring !== null && { workspaceKeys: keyring.kids, reads: true }),
     }),
     onAnswer: (said, sentAtMs) => database.heard(said, sentAtMs),
     onSession: async (session, sentAtMs) => {
       checkSessionWorkspace(config, session.workspaceId);
       database.heard(session, sentAtMs);
+      late.passesStored = session.reads === true;
       // A control plane that does not wait for the offering takes the first poll as the list of all held attempts.
       if (database.reconciled === undefined) await late.offering?.reopened;
     },
@@ -230,6 +242,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const random = deps.random ?? Math.random;
   const loop: LoopDeps = { log, clock, bootClock, sleep: deps.sleep ?? sleep, connection, random };
   const preallocation = createPreallocation({ log, reserve, config }, paths.preallocation);
+  const passesStored = () => late.passesStored === true;
   const attempts = new Attempts(
     {
       ...loop,
@@ -237,6 +250,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
       secrets,
       keyrings,
       keyring,
+      passesStored,
       trust,
       cache,
       environments,
@@ -278,7 +292,9 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { secrets, changed: () => connection.reopen() },
   );
   const jobs = new Jobs({ ...loop, pollers, keyring, wake: () => loops[3]?.nudge() });
+  const reads = keyring && readsOf(config, { keyring, loop });
   return {
+    reads,
     jobs,
     pollers,
     loop,
@@ -294,6 +310,22 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     database,
     trust,
   };
+}
+
+/** Who answers reads of the bodies in this worker's stores. */
+function readsOf(
+  config: WorkerConfig,
+  { keyring, loop }: { keyring: WorkerKeyring; loop: LoopDeps },
+): ReadSource {
+  const stores = new StoresById(config);
+  const server = new ReadServer({
+    log: loop.log,
+    bootClock: loop.bootClock,
+    keyring,
+    workspace: async () => (await loop.connection.session()).workspaceId,
+    storeOf: (id) => stores.find(id),
+  });
+  return server;
 }
 
 /** The loops that attempts wake, in the order of their start. */
@@ -382,6 +414,7 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
   const reporting = startReporting(loop, attempts, claiming.ride);
   loops.push(claiming, reporting, startRenewing(loop, attempts));
   loops.push(startTending(loop, parts.jobs));
+  if (parts.reads !== null) loops.push(startReading(loop, parts.reads));
   const done = Promise.withResolvers<void>();
   let stopping: Promise<void> | undefined;
   const stop = async (): Promise<void> => {

@@ -60,5 +60,6 @@ export * from "./sealing/keys.ts";
 export * from "./sealing/marked.ts";
 export * from "./sealing/place.ts";
 export * from "./sealing/seal.ts";
+export * from "./sealing/stored.ts";
 export * from "./words.ts";
 export * from "./worker/protocol.ts";

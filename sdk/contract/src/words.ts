@@ -11,6 +11,7 @@ export * from "./kernel/ids.ts";
 export * from "./kernel/limits.ts";
 export * from "./kernel/problems.ts";
 export * from "./kernel/redactable.ts";
+export * from "./kernel/rounded-size.ts";
 export * from "./kernel/secret-variable.ts";
 export * from "./kernel/suggest.ts";
 export * from "./runs/refs.ts";

@@ -15,6 +15,7 @@ import {
   loggableError,
   openDatabase,
   openInstallation,
+  openRelay,
   openWakes,
   probes,
   startPeriodicJobs,
@@ -74,7 +75,9 @@ async function openDeps(
   const incarnations = new Incarnations({ database, clock, log, continues });
   const wakes = await openWakes({ sql: database.sql, log });
   closers.push(() => wakes.close());
-  return { database, clock, log, wakes, config, sessionSecret, incarnations };
+  const relay = await openRelay({ sql: database.sql, log });
+  closers.push(() => relay.close());
+  return { database, clock, log, wakes, relay, config, sessionSecret, incarnations };
 }
 
 /** Serves HTTP until it is closed. */

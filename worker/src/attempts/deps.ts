@@ -48,6 +48,8 @@ export interface AttemptDeps {
   readonly keyrings: Keyrings;
   /** The keys of a sealed workspace. Null: nothing is sealed here. */
   readonly keyring: WorkerKeyring | null;
+  /** Whether the control plane passes stored bodies to readers. An earlier release refuses artifacts with such a body. */
+  readonly passesStored: () => boolean;
   readonly trust: Trust;
   readonly cache: CodeCache;
   readonly environments: EnvironmentDeps;

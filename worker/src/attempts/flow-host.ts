@@ -36,6 +36,7 @@ import type { AttemptOutput } from "./output.ts";
 import { type Prepared, parametersOf } from "./prepare.ts";
 import type { FlowBatch, Spool } from "./spool.ts";
 import { watchLinger } from "./stop.ts";
+import { StoredArtifacts } from "./stored-artifacts.ts";
 
 /** What the gateway of a running attempt answers from. */
 export interface Running {
@@ -45,6 +46,8 @@ export interface Running {
   readonly prepared: Prepared;
   /** Its address, as the worker knows it. */
   readonly controlPlane: string;
+  /** The largest body of an artifact, bytes. */
+  readonly artifactBytes: number;
   /** Reads the process's output. Null for the process of a hook, whose output is read after its end, and for a muted one. */
   readonly output: AttemptOutput | null;
   /** True when the process has no gateway, because its secrets are unknown and nothing could be redacted. */
@@ -66,6 +69,7 @@ interface Fullness {
 interface Kept {
   readonly fullness: Fullness;
   readonly artifactKeys: ArtifactKeys;
+  readonly artifacts: StoredArtifacts;
   readonly refs: AttemptRefs;
 }
 
@@ -80,7 +84,8 @@ function attemptRefs({ claimed, stored, prepared: { refs } }: Running): AttemptR
 export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
   let turn: Promise<unknown> = Promise.resolve();
   const refs = attemptRefs(running);
-  const kept: Kept = { fullness: { since: null }, artifactKeys: new ArtifactKeys(), refs };
+  const artifacts = new StoredArtifacts(deps.keyring, running);
+  const kept: Kept = { fullness: { since: null }, artifactKeys: new ArtifactKeys(), artifacts, refs };
   return {
     context() {
       running.claimed.board.greeted();
@@ -152,6 +157,7 @@ export function contextOf(running: Running): Context {
     store: prepared.store,
     resume: resumeOf(stored),
     task: taskOf(assignment.trigger, prepared.argument),
+    ...(running.artifactBytes > LIMITS.artifactBytes && { artifactBytes: running.artifactBytes }),
     acked: spool.flowTaken,
   };
 }
@@ -159,10 +165,12 @@ export function contextOf(running: Running): Context {
 async function takeRecords(
   deps: AttemptDeps,
   running: Running,
-  { lines, fullness, artifactKeys, refs }: Kept & { lines: readonly string[] },
+  { lines, fullness, artifactKeys, artifacts, refs }: Kept & { lines: readonly string[] },
 ): Promise<RecordsAnswer> {
   const { claimed, spool } = running;
-  const batch = sortRecords(running, { lines, artifactKeys, refs });
+  const sorted = sortRecords(running, { lines, artifactKeys, artifacts, refs });
+  const placed = await artifacts.place(sorted.bulk, { after: spool.flowTaken });
+  const batch = { ...sorted, bulk: placed.bulk, rejected: [...sorted.rejected, ...placed.rejected] };
   try {
     if (running.output) await running.output.take(batch);
     else await spool.flow(batch);
@@ -201,15 +209,17 @@ interface SortedBatch extends FlowBatch {
 
 function sortRecords(
   { prepared, spool }: Running,
-  { lines, artifactKeys, refs }: Pick<Kept, "artifactKeys" | "refs"> & { lines: readonly string[] },
+  args: Pick<Kept, "artifactKeys" | "artifacts" | "refs"> & { lines: readonly string[] },
 ): SortedBatch {
+  const { lines, artifactKeys, refs } = args;
+  const { isPossible: mayStore } = args.artifacts;
   const control: FlowBatch["control"][number][] = [];
   const bulk: FlowBatch["bulk"][number][] = [];
   const rejected: RecordsAnswer["rejected"] = [];
   let outcome: FlowOutcome | null = null;
   let throughSeq = spool.flowTaken;
   for (const text of lines) {
-    const mapped = mapFlowRecord(prepared.redactor, text);
+    const mapped = mapFlowRecord(prepared.redactor, text, { mayStore });
     const { seq } = mapped;
     const refused =
       mapped.lane === "bulk" && mapped.record.type === "artifact"

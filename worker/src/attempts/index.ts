@@ -7,4 +7,4 @@ export { type StatePaths, statePaths } from "./paths.ts";
 export { createPreallocation, type Preallocation } from "./preallocation.ts";
 export { bringProgram } from "./prepare.ts";
 export { decodeEntry } from "./spool-records.ts";
-export { closeStoredValues, openStoredValues, storeMarks, storeOfSpec } from "./store-access.ts";
+export { closeStoredValues, openStoredValues, StoresById, storeMarks, storeOfSpec } from "./store-access.ts";

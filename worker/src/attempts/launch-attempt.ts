@@ -19,6 +19,7 @@ import { pathsInside } from "./paths.ts";
 import { type Prepared, processOf, programOf, treesOf, userOf } from "./prepare.ts";
 import { heldProcess } from "./stop.ts";
 import { openStoredValues } from "./store-access.ts";
+import { artifactBytesOf } from "./stored-artifacts.ts";
 import { letRead } from "./user-folder.ts";
 
 /** An attempt that was launched, and its gateway. */
@@ -82,6 +83,7 @@ export async function openAttemptGateway(deps: AttemptDeps, args: GatewayGround)
     prepared,
     spool,
     controlPlane: deps.config.url,
+    artifactBytes: artifactBytesOf(deps),
     output: hook ? null : new AttemptOutput(deps, { claimed, spool, prepared }),
     muted: false,
   };

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { computeOf, needsOf, remoteTaskOf } from "@towpath/contract";
+import { computeOf, LIMITS, needsOf, remoteTaskOf } from "@towpath/contract";
 import { readBootId } from "@towpath/contract/process";
 import { killMarked, waitForExit } from "../host/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
@@ -189,7 +189,14 @@ async function withoutGateway(
   args: { claimed: ClaimedAttempt; stored: StoredAttempt; prepared: Prepared },
 ): Promise<Launched> {
   const spool = await args.claimed.spool();
-  const running = { ...args, spool, controlPlane: deps.config.url, output: null, muted: true };
+  const running = {
+    ...args,
+    spool,
+    controlPlane: deps.config.url,
+    output: null,
+    muted: true,
+    artifactBytes: LIMITS.artifactBytes,
+  };
   return { running, gateway: { close: async () => {} } };
 }
 

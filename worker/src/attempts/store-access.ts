@@ -186,14 +186,40 @@ export async function closeStoredValues(
 /** The name of the default store in the session. */
 const UNNAMED = "default";
 
+const namesOf = (config: Ground) => [null, ...Object.keys(config.stores).filter((name) => name !== UNNAMED)];
+
 /** Marks that tell this worker's stores apart from others. A store that cannot be reached now is missing. */
 export async function storeMarks(config: Ground): Promise<Record<string, StoreMark>> {
-  const names = [null, ...Object.keys(config.stores).filter((name) => name !== UNNAMED)];
   const marks = await Promise.all(
-    names.map(async (name) => {
+    namesOf(config).map(async (name) => {
       const access = await resolveStore(config, name).catch(() => null);
       return [name ?? UNNAMED, access && (await markOf(access.store))] as const;
     }),
   );
   return Object.fromEntries(marks.flatMap(([name, mark]) => (mark === null ? [] : [[name, mark]])));
+}
+
+/** Finds stores of the configuration by the ids that are written in them. */
+export class StoresById {
+  readonly #config: Ground;
+  readonly #names = new Map<string, string | null>();
+
+  constructor(config: Ground) {
+    this.#config = config;
+  }
+
+  /** The store with this id; null if this worker has none, or cannot reach it now. @throws SecretUnavailable */
+  async find(id: string): Promise<StoreAccess["store"] | null> {
+    if (!this.#names.has(id)) await this.#look();
+    const name = this.#names.get(id);
+    return name === undefined ? null : (await resolveStore(this.#config, name)).store;
+  }
+
+  async #look(): Promise<void> {
+    for (const name of namesOf(this.#config)) {
+      const access = await resolveStore(this.#config, name).catch(() => null);
+      const mark = access && (await markOf(access.store));
+      if (mark !== null) this.#names.set(mark.id, name);
+    }
+  }
 }

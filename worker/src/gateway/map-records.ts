@@ -36,8 +36,13 @@ export type MappedRecord =
 /**
  * Maps one line of a flow to what the worker reports, without any secret. A malformed line is rejected alone.
  * The detail says where it is wrong and quotes no value.
+ * @param options.mayStore Whether the body of a large artifact can go into the store. @default false
  */
-export function mapFlowRecord(redactor: Redactor, text: string): MappedRecord {
+export function mapFlowRecord(
+  redactor: Redactor,
+  text: string,
+  { mayStore = false }: { readonly mayStore?: boolean } = {},
+): MappedRecord {
   const value = parseJson(text);
   // With its number, so that it is acknowledged: the flow would send it forever.
   if (Buffer.byteLength(text) > LIMITS.recordBytes)
@@ -54,7 +59,7 @@ export function mapFlowRecord(redactor: Redactor, text: string): MappedRecord {
     return { seq: seqOf(value), lane: "rejected", detail: faults.join("; ").slice(0, LIMITS.messageChars) };
   }
   const held = heldBy(redactor, parsed.data);
-  if (held === null) return mapParsed(redactor, parsed.data);
+  if (held === null) return mapParsed(redactor, parsed.data, mayStore);
   return {
     seq: parsed.data.seq,
     lane: "rejected",
@@ -73,7 +78,7 @@ function heldBy(redactor: Redactor, record: FlowRecord): string | null {
   return held;
 }
 
-function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
+function mapParsed(redactor: Redactor, record: FlowRecord, mayStore: boolean): MappedRecord {
   const { seq } = record;
   switch (record.type) {
     case "log": {
@@ -89,7 +94,7 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
     }
     case "artifact": {
       const { seq: _, ...rest } = record;
-      return mapArtifact(seq, redactBulk(redactor, rest));
+      return mapArtifact(seq, redactBulk(redactor, rest), mayStore);
     }
     case "outcome": {
       const { outcome, cause, waits, moreWaits, failedBy, error, result } = record;
@@ -111,10 +116,26 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
   }
 }
 
-function mapArtifact(seq: number, record: Unnumbered<BulkRecord>): MappedRecord {
-  const bytes = record.type === "artifact" ? Buffer.byteLength(JSON.stringify(record.body)) : 0;
-  if (bytes <= LIMITS.artifactBytes) return { seq, lane: "bulk", record };
-  const detail = `The artifact's body is ${bytes} bytes long; the limit is ${LIMITS.artifactBytes}. Save the value to the store and show a part or a link.`;
+type Body = Extract<BulkRecord, { type: "artifact" }>["body"];
+
+const bytesOf = (body: Body) => Buffer.byteLength(JSON.stringify(body));
+
+/** Whether an artifact's body is too large for its record, so that it goes into the store or is not shown. */
+export function isLarge(body: Body): boolean {
+  if (body.kind === "table" && body.rows.length > LIMITS.inlineRows) return true;
+  return bytesOf(body) > LIMITS.artifactBytes;
+}
+
+function mapArtifact(seq: number, record: Unnumbered<BulkRecord>, mayStore: boolean): MappedRecord {
+  if (record.type !== "artifact" || !isLarge(record.body)) return { seq, lane: "bulk", record };
+  const bytes = bytesOf(record.body);
+  if (mayStore && bytes <= LIMITS.storedBytes) return { seq, lane: "bulk", record };
+  const limit = mayStore ? LIMITS.storedBytes : LIMITS.artifactBytes;
+  const rows = mayStore ? "" : ` and ${LIMITS.inlineRows} rows`;
+  const keys = mayStore
+    ? ""
+    : " Or give the worker workspaceKeys: it then puts larger bodies into its store.";
+  const detail = `The artifact's body is ${bytes} bytes long; the limit is ${limit} bytes${rows}. Save the value to the store and show a part or a link.${keys}`;
   return { seq, lane: "rejected", detail };
 }
 

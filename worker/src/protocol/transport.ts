@@ -29,6 +29,8 @@ export const VERBS = {
   call: { connections: 64, timeoutMs: 30_000, answerBytes: 1024 * 1024 },
   /** Two, so that changes need not wait for the end of a poll. */
   tendJobs: { connections: 2, timeoutMs: 40_000, answerBytes: 64 * 1024 * 1024 },
+  pollReads: { connections: 2, timeoutMs: 40_000, answerBytes: 64 * 1024 },
+  answerRead: { connections: 2, timeoutMs: 30_000, answerBytes: 64 * 1024 },
   listCheckpoints: { connections: 2, timeoutMs: 30_000, answerBytes: 16 * 1024 * 1024 },
 } as const;
 

@@ -3,6 +3,7 @@ import {
   BulkRecord,
   type Call,
   ControlRecord,
+  isHidden,
   isSealed,
   JobChange,
   KEY_PURPOSES,
@@ -33,8 +34,9 @@ export interface RunSeal {
 }
 
 function sealedWith(keyring: WorkerKeyring, place: Omit<SealedPlace, "field">) {
-  return ({ field, value, form }: MarkedValue): unknown => {
-    if (saysNothing(value) || isSealed(value)) return value;
+  return (marked: MarkedValue): unknown => {
+    const { field, value, form } = marked;
+    if (saysNothing(value) || isSealed(value) || isHidden(marked)) return value;
     const text = form === "text" ? String(value) : JSON.stringify(value);
     return asSealed(keyring.seal({ ...place, field }, text), { field, form });
   };

@@ -157,6 +157,8 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
     "next.paused.reason",
   ],
   tendJobs: ["held[].jobId", "held[].lease"],
+  // The id of a read, as it came, and ciphertext of a body that was redacted before it was sealed.
+  answerRead: ["id", "sealed"],
 };
 
 /** Texts that are checked above, by the schemas that have them. */

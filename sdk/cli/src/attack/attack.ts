@@ -10,6 +10,7 @@ export const GROUPS = [
   "pace",
   "flows",
   "refs",
+  "stored",
   "settings",
   "engines",
 ] as const;

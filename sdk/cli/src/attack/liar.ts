@@ -18,6 +18,8 @@ export const VERBS = [
   "call",
   "tendJobs",
   "listCheckpoints",
+  "pollReads",
+  "answerRead",
 ] as const satisfies (keyof typeof ROUTES)[];
 /** One operation of the worker protocol. */
 export type Verb = (typeof VERBS)[number];
@@ -76,6 +78,8 @@ export class Liar {
   sessionMs = 600_000;
   /** Whether answers say that the pool has jobs. The worker then asks about them all the time. */
   wantsJobs = true;
+  /** Whether sessions say that stored bodies are passed on. A worker with a workspace key then polls for reads. */
+  passesStored = false;
   /** Makes an assignment that the worker refuses at once. */
   refusable: () => Wire = () => ({});
   token: string = newToken();
@@ -271,6 +275,10 @@ export class Liar {
         return { jobs: [], specs: [], cancel: [], gone: [], wanted: this.wantsJobs };
       case "listCheckpoints":
         return { items: [], waits: [], next: null };
+      case "pollReads":
+        return { reads: [] };
+      case "answerRead":
+        return { taken: false };
       default:
         return { stopped: true };
     }
@@ -285,6 +293,7 @@ export class Liar {
       workspaceId: this.workspaceId,
       poolId: this.poolId,
       renewIntervalMs: this.renewIntervalMs,
+      ...(this.passesStored && { reads: true }),
     };
   }
 

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { codeTree } from "../deployments/code-tree.ts";
 import { Failure, toFailure } from "../failure.ts";
 import { type Attack, GROUPS, type Group } from "./attack.ts";
+import { giveWorkspaceKey } from "./attacks/stored.ts";
 import { canaryCode } from "./canary.ts";
 import { engineCode } from "./engine-flows.ts";
 import { prepareGround } from "./ground.ts";
@@ -80,6 +81,7 @@ async function playGroup(
   const attacks = args.attacks.filter((one) => one.group === group);
   try {
     if (group === "settings") await trustLedger(stage);
+    if (group === "stored") await giveWorkspaceKey(stage);
     if (group === "pace") stage.settings = { ...stage.settings, refusalsInRow: REFUSALS_IN_ROW };
     await stage.open();
     const before = await honestRun(stage, `honest-before-${group}`);

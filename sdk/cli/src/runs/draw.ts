@@ -122,6 +122,8 @@ export function artifactLines(artifact: Artifact, style: Style): string[] {
       return [`${title}  ${style.dim(`${body.mediaType}, shown on the run's page in the dashboard`)}`];
     case "sealed":
       return [`${title}  ${style.dim("sealed")}`];
+    case "stored":
+      return [`${title}  ${style.dim(`${body.of}, ${formatCount(body.bytes)} bytes in your store`)}`];
     case "progress":
       return [progressLine(artifact.title || key, body, style)];
   }

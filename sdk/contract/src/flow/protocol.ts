@@ -88,6 +88,12 @@ export const Context = z.object({
     .describe(
       "The task that this run executes for another run, and its arguments. Null: the run executes the whole flow.",
     ),
+  artifactBytes: z
+    .int()
+    .optional()
+    .describe(
+      `The largest body of an artifact, bytes of JSON. A table above ${LIMITS.artifactBytes} bytes or ${LIMITS.inlineRows} rows goes into the store, and is allowed only if this is more than ${LIMITS.artifactBytes}. Missing: ${LIMITS.artifactBytes}.`,
+    ),
   acked: z
     .int()
     .describe(

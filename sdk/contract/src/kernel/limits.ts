@@ -23,6 +23,16 @@ export const LIMITS = {
   logLineBytes: 32 * 1024,
   /** An artifact's inline body, bytes. Larger ones stay in the customer's store. */
   artifactBytes: 32 * 1024,
+  /** The body of an artifact or of log lines that stays in the customer's store, bytes before it is sealed. */
+  storedBytes: 1_000_000,
+  /** Rows of a table whose body is inline. */
+  inlineRows: 500,
+  /** Rows of a table whose body is in the customer's store. */
+  storedRows: 10_000,
+  /** Stored bodies that readers of one workspace wait for at once, at one process of the control plane. */
+  storedReads: 16,
+  /** The longest that a reader waits for a stored body, milliseconds. */
+  storedWaitMs: 20_000,
   /** Artifact keys of one attempt. A key can be reused without limit. */
   artifactKeys: 1000,
   /** An error's stack, characters. */

@@ -18,6 +18,23 @@ export const PROBLEMS = {
   "notifier-not-found": { status: 404, title: "No such notifier", retryable: false },
   "session-not-found": { status: 404, title: "No such browser session", retryable: false },
   "key-not-found": { status: 404, title: "No such key", retryable: false },
+  "stored-not-found": { status: 404, title: "The run has no such stored body", retryable: false },
+  "stored-gone": { status: 410, title: "The stored body is no longer in the store", retryable: false },
+  "stored-refused": {
+    status: 409,
+    title: "The worker did not send the stored body",
+    retryable: false,
+  },
+  "store-unreachable": {
+    status: 409,
+    title: "No online worker can read the store",
+    retryable: true,
+  },
+  "stored-timeout": {
+    status: 504,
+    title: "No worker sent the stored body in time",
+    retryable: true,
+  },
   "run-id-conflict": {
     status: 409,
     title: "Another run already has this id or idempotency key",

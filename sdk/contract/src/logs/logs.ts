@@ -3,6 +3,7 @@ import { LIMITS } from "../kernel/limits.ts";
 import { Id, Instant, JsonValue } from "../kernel/names.ts";
 import { RunSummary, TaskRun } from "../runs/runs.ts";
 import { SealedJson, sealable, sealableText } from "../sealing/fields.ts";
+import { StoredBody } from "../sealing/stored.ts";
 
 /** Levels of log lines, least first. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -98,31 +99,49 @@ export const LogQuery = LogFilter.extend({
 /** An artifact's body that a worker has sealed. It holds a body of another kind. */
 export const SealedBody = SealedJson.extend({ kind: z.literal("sealed") });
 
-/** An artifact's body as a flow writes it, at most 32 KiB. Larger ones stay in the customer's store. */
-export const PlainBody = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("markdown"), text: z.string() }),
-  z.object({
-    kind: z.literal("table"),
-    columns: z.array(z.string().max(200)).max(64),
-    rows: z.array(z.array(JsonValue).max(64)).max(500),
-  }),
-  z.object({
-    kind: z.literal("progress"),
-    done: z.number(),
-    total: z.number().nullable(),
-    unit: z.string().max(32).default(""),
-  }),
-  z.object({
-    kind: z.literal("image"),
-    mediaType: z.enum(["image/png", "image/jpeg", "image/svg+xml"]),
-    base64: z.string(),
-  }),
-  z.object({ kind: z.literal("link"), url: z.url({ protocol: /^https?$/ }), text: z.string().max(500) }),
-]);
+const bodiesWith = (rowsMax: number) =>
+  z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("markdown"), text: z.string() }),
+    z.object({
+      kind: z.literal("table"),
+      columns: z.array(z.string().max(200)).max(64),
+      rows: z.array(z.array(JsonValue).max(64)).max(rowsMax),
+    }),
+    z.object({
+      kind: z.literal("progress"),
+      done: z.number(),
+      total: z.number().nullable(),
+      unit: z.string().max(32).default(""),
+    }),
+    z.object({
+      kind: z.literal("image"),
+      mediaType: z.enum(["image/png", "image/jpeg", "image/svg+xml"]),
+      base64: z.string(),
+    }),
+    z.object({
+      kind: z.literal("link"),
+      url: z.url({ protocol: /^https?$/ }),
+      text: z.string().max(500),
+    }),
+  ]);
+
+/** An artifact's body as a flow writes it, and as a stored body holds it. */
+export const PlainBody = bodiesWith(LIMITS.storedRows);
 export type PlainBody = z.infer<typeof PlainBody>;
 
-/** An artifact's body on the wire, plain or sealed. */
-export const ArtifactBody = z.discriminatedUnion("kind", [...PlainBody.options, SealedBody]);
+/** Where the body of a large artifact is: in the customer's store. `of` is its kind there. */
+export const StoredArtifactBody = StoredBody.extend({
+  kind: z.literal("stored"),
+  of: z.enum(["markdown", "table", "progress", "image", "link"]),
+});
+export type StoredArtifactBody = z.infer<typeof StoredArtifactBody>;
+
+/** An artifact's body on the wire: plain or sealed and at most 32 KiB, or the address of a stored one. */
+export const ArtifactBody = z.discriminatedUnion("kind", [
+  ...bodiesWith(LIMITS.inlineRows).options,
+  SealedBody,
+  StoredArtifactBody,
+]);
 export type ArtifactBody = z.infer<typeof ArtifactBody>;
 
 /** An artifact. The latest body of a key is shown. */

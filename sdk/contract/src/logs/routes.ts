@@ -1,5 +1,6 @@
 import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
+import { StoredContent, StoredParams } from "../sealing/stored.ts";
 import { RunFailure } from "./failure.ts";
 import { FeedEvent, FeedQuery } from "./feed.ts";
 import { Artifact, LogFileQuery, LogPage, LogQuery, RunStreamEvent, RunStreamQuery } from "./logs.ts";
@@ -91,6 +92,27 @@ export const LOGS_ROUTES = {
     answer: page(Artifact),
     status: 200,
     problems: ["run-not-found"],
+  }),
+  readStored: route({
+    method: "GET",
+    path: "/api/runs/{runId}/stored/{hash}",
+    summary:
+      "A body that is in the customer's store: a large artifact, or log lines. A worker that has the store sends it sealed. The control plane does not store it.",
+    slice: "logs",
+    permission: "read",
+    rate: "read",
+    repeatable: true,
+    params: StoredParams,
+    answer: StoredContent,
+    status: 200,
+    problems: [
+      "run-not-found",
+      "stored-not-found",
+      "stored-gone",
+      "stored-refused",
+      "stored-timeout",
+      "store-unreachable",
+    ],
   }),
   getReceived: route({
     method: "GET",

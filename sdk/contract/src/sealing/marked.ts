@@ -149,8 +149,15 @@ export function hasMarks(type: z.ZodType, io: "input" | "output" = "input"): boo
   return Object.keys(markedSchemaOf(type, io)).length > 0;
 }
 
-function isHidden({ field, value }: MarkedValue): boolean {
-  return field === "key" ? isKeyCode(value) : isSealed(value);
+/** Whether the body of an artifact is in the customer's store: the value says only where. */
+function isStoredArtifact({ field, value }: MarkedValue): boolean {
+  return field === "artifact" && isSchema(value) && value.kind === "stored";
+}
+
+/** Whether a value needs no seal: it is sealed, a code, or in the customer's store. */
+export function isHidden(marked: MarkedValue): boolean {
+  if (isStoredArtifact(marked)) return true;
+  return marked.field === "key" ? isKeyCode(marked.value) : isSealed(marked.value);
 }
 
 /** The values that a sealed workspace refuses: neither empty nor sealed, and keys in place of their codes. */

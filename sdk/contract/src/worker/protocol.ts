@@ -62,6 +62,10 @@ export const OpenSession = z.strictObject({
     .max(REPORTED_NAMES_MAX)
     .optional()
     .describe("The ids of its workspace keys, the sealing one first. Missing: it has none."),
+  reads: z
+    .boolean()
+    .optional()
+    .describe("Whether it sends sealed files of its stores to readers. Missing: it does not."),
   registries: z
     .array(z.string().max(64))
     .max(REPORTED_NAMES_MAX)
@@ -104,6 +108,12 @@ export const Session = z.object({
   ),
   renewIntervalMs: DurationMs,
   sealed: z.boolean().optional().describe("Whether the workspace refuses plain values."),
+  reads: z
+    .boolean()
+    .optional()
+    .describe(
+      "Whether the control plane passes stored bodies from workers to readers. Missing: an earlier release does not.",
+    ),
 });
 export type Session = z.infer<typeof Session>;
 

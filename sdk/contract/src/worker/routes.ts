@@ -3,6 +3,7 @@ import { answeredBy } from "../kernel/answered-by.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { route } from "../kernel/routes.ts";
 import { CheckpointPage } from "../runs/checkpoints.ts";
+import { AnswerRead, PollReads, ReadAnswered, ReadRequests, STORED_FILE_CHARS } from "../sealing/stored.ts";
 import {
   Call,
   CalledRun,
@@ -116,6 +117,33 @@ export const WORKER_ROUTES = {
     answer: CheckpointPage.extend(answeredBy),
     status: 200,
     problems: ["session-expired", "stale-fence", "run-not-found"],
+  }),
+  pollReads: route({
+    method: "POST",
+    path: "/api/worker/reads",
+    summary: "Long-polls for reads of stored bodies that this worker can answer.",
+    slice: "logs",
+    permission: "worker",
+    rate: "worker",
+    repeatable: false,
+    body: PollReads,
+    answer: ReadRequests.extend(answeredBy),
+    status: 200,
+    problems: ["session-expired"],
+  }),
+  answerRead: route({
+    method: "POST",
+    path: "/api/worker/reads/answer",
+    summary: "Passes a sealed file of the store to its reader. The control plane does not store it.",
+    slice: "logs",
+    permission: "worker",
+    rate: "worker",
+    repeatable: false,
+    body: AnswerRead,
+    bodyBytes: STORED_FILE_CHARS + 1024,
+    answer: ReadAnswered.extend(answeredBy),
+    status: 200,
+    problems: ["session-expired"],
   }),
   report: route({
     method: "POST",

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { ArtifactBody } from "@towpath/contract";
 import { ArtifactRefused } from "../problem.ts";
-import { postArtifact } from "./post.ts";
+import { artifactLimits, artifactScope, postArtifact } from "./post.ts";
 import { progress } from "./progress.ts";
 import { type TableArtifact, tableBody } from "./table.ts";
 
@@ -12,7 +12,7 @@ export interface MarkdownArtifact {
   readonly text: string;
 }
 
-/** An image of at most 32 KiB (as base64). */
+/** An image. The limit of a body counts its base64. */
 export interface ImageArtifact {
   readonly key: string;
   readonly title?: string;
@@ -47,8 +47,9 @@ function checkLink(key: string, url: string): void {
 }
 
 /**
- * Artifacts: content that a run's page shows beside its log. The latest body of a key is shown. Bodies travel inline,
- * up to 32 KiB; beyond that each function throws `ArtifactRefused`.
+ * Artifacts: content that a run's page shows beside its log. The latest body of a key is shown. Bodies up to 32 KiB leave the network.
+ * A worker with workspace keys keeps larger ones in its store, up to 1,000,000 bytes. Beyond the limit each function throws
+ * `ArtifactRefused`.
  */
 export const artifact = {
   /** Shows Markdown. */
@@ -56,9 +57,11 @@ export const artifact = {
     checkIs(shown.key, typeof shown.text === "string", "needs `text`, a string");
     return postArtifact({ key: shown.key, ...titled(shown), body: { kind: "markdown", text: shown.text } });
   },
-  /** Shows a table of at most 64 columns and 500 rows. */
-  table: async (shown: TableArtifact): Promise<void> =>
-    postArtifact({ key: shown.key, ...titled(shown), body: tableBody(shown) }),
+  /** Shows a table of at most 64 columns and 500 rows, or 10,000 rows on a worker with workspace keys. */
+  table: async (shown: TableArtifact): Promise<void> => {
+    const body = tableBody(shown, artifactLimits(artifactScope()));
+    return postArtifact({ key: shown.key, ...titled(shown), body });
+  },
   /** Shows a progress bar. */
   progress,
   /** Shows an image. */

@@ -10,15 +10,30 @@ const TITLE_CHARS_MAX = 200;
 /** An artifact without its time and task. */
 export type Shown = Pick<ArtifactDraft, "key" | "title" | "body">;
 
-function check(shown: Shown): void {
+/** The limits of a run's artifacts: with a worker that stores large bodies, and without. */
+export function artifactLimits({ run }: Scope): { readonly bytes: number; readonly rows: number } {
+  const { artifactBytes: bytes = LIMITS.artifactBytes } = run.host.facts;
+  return { bytes, rows: bytes > LIMITS.artifactBytes ? LIMITS.storedRows : LIMITS.inlineRows };
+}
+
+/** The next step where a worker could store larger bodies. */
+export function storedHint(limit: number, most: number): string {
+  return limit < most ? ` (${most} on a worker with workspaceKeys)` : "";
+}
+
+function check(scope: Scope, shown: Shown): void {
   const { key, title = "" } = shown;
   if (key.length < 1 || key.length > KEY_CHARS_MAX)
     throw new ArtifactRefused(key.slice(0, KEY_CHARS_MAX), `needs a key of 1 to ${KEY_CHARS_MAX} characters`);
   if (title.length > TITLE_CHARS_MAX)
     throw new ArtifactRefused(key, `can have a title of at most ${TITLE_CHARS_MAX} characters`);
   const sizeBytes = Buffer.byteLength(JSON.stringify(shown.body));
-  if (sizeBytes > LIMITS.artifactBytes)
-    throw new ArtifactRefused(key, `has ${sizeBytes} bytes; the limit is ${LIMITS.artifactBytes}`);
+  const { bytes } = artifactLimits(scope);
+  if (sizeBytes > bytes)
+    throw new ArtifactRefused(
+      key,
+      `has ${sizeBytes} bytes; the limit is ${bytes}${storedHint(bytes, LIMITS.storedBytes)}`,
+    );
 }
 
 /** The scope of an artifact. */
@@ -28,7 +43,7 @@ export function artifactScope(): Scope {
 
 /** The record of an artifact, checked against its limits. */
 export function draftOf(scope: Scope, shown: Shown): ArtifactDraft {
-  check(shown);
+  check(scope, shown);
   return { type: "artifact", at: instant(scope.run.host.clock), task: scope.path || null, ...shown };
 }
 

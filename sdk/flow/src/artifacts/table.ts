@@ -1,5 +1,7 @@
 import type { ArtifactBody } from "@towpath/contract";
+import { LIMITS } from "@towpath/contract/words";
 import { ArtifactRefused } from "../problem.ts";
+import { storedHint } from "./post.ts";
 
 /** One cell of a table artifact. */
 export type Cell = string | number | boolean | null;
@@ -21,7 +23,6 @@ type TableBody = Extract<ArtifactBody, { kind: "table" }>;
 
 const COLUMNS_MAX = 64;
 const COLUMN_CHARS_MAX = 200;
-const ROWS_MAX = 500;
 
 function isList(row: TableRow): row is readonly (Cell | undefined)[] {
   return Array.isArray(row);
@@ -45,15 +46,18 @@ function cellOf(cell: Cell | undefined): Cell {
  * The body of a table artifact.
  * @throws ArtifactRefused if it has too many columns or rows, or a row of another length.
  */
-export function tableBody(table: TableArtifact): TableBody {
+export function tableBody(table: TableArtifact, { rows: rowsMax }: { readonly rows: number }): TableBody {
   const columns = columnsOf(table);
   if (columns.length > COLUMNS_MAX || columns.some((column) => column.length > COLUMN_CHARS_MAX))
     throw new ArtifactRefused(
       table.key,
       `can have at most ${COLUMNS_MAX} columns, with names of at most ${COLUMN_CHARS_MAX} characters`,
     );
-  if (table.rows.length > ROWS_MAX)
-    throw new ArtifactRefused(table.key, `has ${table.rows.length} rows; the limit is ${ROWS_MAX}`);
+  if (table.rows.length > rowsMax)
+    throw new ArtifactRefused(
+      table.key,
+      `has ${table.rows.length} rows; the limit is ${rowsMax}${storedHint(rowsMax, LIMITS.storedRows)}`,
+    );
   const rows = table.rows.map((row, index) => {
     if (!isList(row)) return columns.map((column) => cellOf(row[column]));
     if (row.length === columns.length) return row.map(cellOf);

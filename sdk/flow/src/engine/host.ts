@@ -54,6 +54,7 @@ export type RunFacts = Pick<
   | "scheduledAt"
   | "due"
   | "controlPlane"
+  | "artifactBytes"
 >;
 
 /** A flow's call about a run. */

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import type { Json } from "@towpath/contract";
-import { secretVariable, secretWarning, uuidv7 } from "@towpath/contract/words";
+import { LIMITS, secretVariable, secretWarning, uuidv7 } from "@towpath/contract/words";
 import { instant, systemClock } from "../clock.ts";
 import { ConsoleSink, terminalOf } from "../console/console-sink.ts";
 import { durationText, harmless, paintWith } from "../console/style.ts";
@@ -35,6 +35,7 @@ export function localFacts(flow: string): RunFacts {
     version: 0,
     scheduledAt: instant(systemClock),
     due: null,
+    artifactBytes: LIMITS.storedBytes,
   };
 }
 

@@ -138,7 +138,9 @@ class TaskThread {
     try {
       const { runId, attemptId, attempt, workspaceId, deployment, version, scheduledAt, due } =
         run.host.facts;
-      const facts = { runId, attemptId, attempt, workspaceId, deployment, version, scheduledAt, due };
+      const { artifactBytes } = run.host.facts;
+      const named = { runId, attemptId, attempt, workspaceId, deployment, version };
+      const facts = { ...named, scheduledAt, due, artifactBytes };
       const { module, id: taskId } = task;
       const hashKeys = run.host.store.hashes.keys;
       this.#send({ kind: "run", id, module, task: taskId, args, path, flow: run.flow, facts, hashKeys });

@@ -14,6 +14,7 @@ import {
   loggableError,
   openDatabase,
   openInstallation,
+  openRelay,
   openWakes,
   readConfig,
   systemClock,
@@ -39,13 +40,15 @@ async function openDeps(config: Config): Promise<Deps & { close(): Promise<void>
   const log = pino({ level: "silent" });
   const database = openDatabase(await databaseOf(config), { workTimeoutMs: 10 * 60_000 });
   const wakes = await openWakes({ sql: database.sql, log });
+  const relay = await openRelay({ sql: database.sql, log });
   const sessionSecret = await openInstallation({ database, clock: systemClock });
   const incarnations = new Incarnations({ database, clock: systemClock, log });
   const close = async () => {
+    await relay.close();
     await wakes.close();
     await database.close();
   };
-  return { database, clock: systemClock, log, wakes, config, sessionSecret, incarnations, close };
+  return { database, clock: systemClock, log, wakes, relay, config, sessionSecret, incarnations, close };
 }
 
 function untilStopped(): AbortSignal {

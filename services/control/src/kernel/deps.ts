@@ -4,6 +4,7 @@ import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { Database, Tx } from "./database.ts";
 import type { Incarnations } from "./incarnation.ts";
+import type { Relay } from "./relay.ts";
 import type { Wakes } from "./wakes.ts";
 
 /** The dependencies of verbs, stores, routes and periodic jobs. None of them is module state. */
@@ -12,6 +13,8 @@ export interface Deps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly wakes: Wakes;
+  /** Questions to workers, from any process to any worker. */
+  readonly relay: Relay;
   readonly config: Config;
   /** Signs and verifies workers' session tokens: 32 bytes of this installation. */
   readonly sessionSecret: Uint8Array;

@@ -81,6 +81,7 @@ export { type EmbeddedPostgres, findRunningPostgres, startEmbeddedPostgres } fro
 export { checkServerVersion } from "./postgres/version.ts";
 export { numberArray, prepared, reachDisk, textArray, UNHURRIED } from "./prepared.ts";
 export { keepQuota } from "./quota.ts";
+export { openRelay, type Relay, type WorkerAnswer } from "./relay.ts";
 export {
   lockedOf,
   type PerRowJob,

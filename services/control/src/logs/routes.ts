@@ -8,6 +8,8 @@ import { followRun } from "./follow/follow.ts";
 import { getLogs, listArtifacts } from "./read.ts";
 import { deleteRun } from "./remove-run.ts";
 import { SEARCHES_AT_ONCE, searchLogs } from "./search.ts";
+import { answerRead, pollReads } from "./stored/answer.ts";
+import { readStored } from "./stored/read.ts";
 import { getLogWindow } from "./window.ts";
 
 /** The routes of logs, and the one that removes a run with its log. Followers of one application share what they read. */
@@ -32,6 +34,9 @@ export const logsRoutes: SliceRoutes = (register) => {
   register("listArtifacts", ({ deps, scope, params, query }) =>
     listArtifacts(deps, scope, { ...params, ...query }),
   );
+  register("readStored", ({ deps, scope, params, signal }) => readStored(deps, scope, { ...params, signal }));
+  register("pollReads", ({ deps, scope, body, signal }) => pollReads(deps, scope, { ...body, signal }));
+  register("answerRead", ({ deps, scope, body }) => answerRead(deps, scope, body));
   register("streamRun", ({ deps, scope, params, query, signal, c }) => {
     const lastEventId = c.req.header("last-event-id") ?? null;
     return followRun(deps, scope, { ...params, ...query, lastEventId, signal, batches });

@@ -39,4 +39,6 @@ export const artifact = pgTable("artifact", {
   task: text("task"),
   body: jsonText("body").$type<ArtifactBody>().notNull(),
   updatedAt: instant("updated_at").notNull(),
+  /** The hash of a body that is in the customer's store. Null: the body is in the row. */
+  storedHash: text("stored_hash"),
 });

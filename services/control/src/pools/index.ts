@@ -21,5 +21,7 @@ export {
   deleteIdleWorkers,
   hasWorkerWithSecrets,
   type SeenPoll,
+  type StoreWorker,
   selectKeyless,
+  selectStoreWorkers,
 } from "./store.ts";

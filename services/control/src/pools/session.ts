@@ -156,6 +156,7 @@ export async function openSession(
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
   const { name, version, capacity, amounts = {}, stores = {}, workerId, process } = input;
   const { secrets = null, registries = null, wall = null, namespaces = null, workspaceKeys = null } = input;
+  const { reads = null } = input;
   const generation = await inTransaction(deps, async (tx) => {
     await writeChanges(tx, [{ workspaceId: scope.workspaceId, kind: "worker", entityId: workerId }]);
     const noted = await upsertWorker(tx, {
@@ -171,6 +172,7 @@ export async function openSession(
       wall,
       namespaces,
       workspaceKeys,
+      reads,
       protocol,
       process,
       keyPool: args.keyPool,
@@ -202,6 +204,7 @@ export async function openSession(
     incarnation,
     renewIntervalMs: deps.config.renewIntervalMs,
     sealed: scope.sealed === true,
+    reads: true,
   };
 }
 

@@ -286,6 +286,31 @@ export async function selectKeyless(
   return rows.map(({ name }) => name);
 }
 
+/** A worker that has a store. */
+export interface StoreWorker {
+  readonly id: string;
+  readonly name: string;
+  readonly pool: string;
+  readonly online: boolean;
+  /** Whether it sends stored bodies. */
+  readonly reads: boolean;
+}
+
+/** Workers that have reported a store, those first that can send its bodies now, then the last seen. */
+export async function selectStoreWorkers(
+  from: Queryable,
+  args: { workspaceId: string; storeId: string; limit: number; clock: Clock },
+): Promise<StoreWorker[]> {
+  const rows = await from.execute<StoreWorker & Record<string, unknown>>(sql`
+    select worker.id, worker.name, pool.name as pool, ${online(args.clock)} as online, coalesce(worker.reads, false) as reads
+    from worker join pool on pool.id = worker.pool_id
+    where worker.workspace_id = ${args.workspaceId} and exists (
+      select from jsonb_each(worker.stores) as store where store.value ->> 'id' = ${args.storeId})
+    order by ${online(args.clock)} and coalesce(worker.reads, false) desc, worker.last_seen_at desc, worker.id
+    limit ${args.limit}`);
+  return [...rows];
+}
+
 /** What a worker reports when it opens a session. */
 export interface SeenWorker {
   readonly workspaceId: string;
@@ -299,6 +324,7 @@ export interface SeenWorker {
   readonly amounts: Amounts;
   readonly stores: Record<string, StoreMark>;
   readonly workspaceKeys: string[] | null;
+  readonly reads: boolean | null;
   readonly secrets: string[] | null;
   readonly registries: string[] | null;
   readonly wall: Wall | null;
@@ -318,16 +344,17 @@ export async function upsertWorker(
 ): Promise<{ generation: number; isNew: boolean } | null> {
   const [row] = await to.execute<{ generation: string; isNew: boolean }>(sql`
     insert into worker as w (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, amounts, stores, secrets,
-      registries, wall, namespaces, workspace_keys, first_seen_at, last_seen_at, process, generation)
+      registries, wall, namespaces, workspace_keys, reads, first_seen_at, last_seen_at, process, generation)
     values (${args.workspaceId}, ${args.id}, ${args.poolId}, ${args.keyId}, ${args.name}, ${args.version}, ${args.protocol},
       ${args.capacity}, ${JSON.stringify(args.amounts)}::text::jsonb, ${JSON.stringify(args.stores)}::text::jsonb,
       ${args.secrets && JSON.stringify(args.secrets)}::text::jsonb, ${args.registries && JSON.stringify(args.registries)}::text::jsonb,
-      ${args.wall}, ${args.namespaces}, ${args.workspaceKeys && JSON.stringify(args.workspaceKeys)}::text::jsonb, ${now(args.clock)}, ${now(args.clock)}, ${args.process}, 1)
+      ${args.wall}, ${args.namespaces}, ${args.workspaceKeys && JSON.stringify(args.workspaceKeys)}::text::jsonb,
+      ${args.reads}, ${now(args.clock)}, ${now(args.clock)}, ${args.process}, 1)
     on conflict (workspace_id, id) do update set
       pool_id = excluded.pool_id, key_id = excluded.key_id, name = excluded.name, version = excluded.version,
       protocol = excluded.protocol, capacity = excluded.capacity, amounts = excluded.amounts,
       stores = excluded.stores, secrets = excluded.secrets, registries = excluded.registries, wall = excluded.wall,
-      namespaces = excluded.namespaces, workspace_keys = excluded.workspace_keys, draining = false,
+      namespaces = excluded.namespaces, workspace_keys = excluded.workspace_keys, reads = excluded.reads, draining = false,
       gone_at = null, gone_by = null, stopped_at = null,
       last_seen_at = excluded.last_seen_at, process = excluded.process,
       generation = w.generation + case when w.process = excluded.process then 0 else 1 end,

@@ -46,6 +46,8 @@ export const worker = pgTable(
     namespaces: boolean("namespaces"),
     /** The ids of its workspace keys. Null: it has none. */
     workspaceKeys: jsonb("workspace_keys").$type<string[]>(),
+    /** Whether it sends stored bodies to readers. Null: its release cannot. */
+    reads: boolean("reads"),
     draining: boolean("draining").notNull().default(false),
     /** Until when it takes no work because starts fail there, and the last reason. */
     pausedUntil: instant("paused_until"),

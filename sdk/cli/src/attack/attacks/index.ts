@@ -8,6 +8,7 @@ import { PACE_ATTACKS } from "./pace.ts";
 import { REF_ATTACKS } from "./refs.ts";
 import { SHAPE_ATTACKS } from "./shapes.ts";
 import { SPEC_ATTACKS } from "./specs.ts";
+import { STORED_ATTACKS } from "./stored.ts";
 
 /** Every attack, in the order of the report. */
 export const ATTACKS: readonly Attack[] = [
@@ -18,6 +19,7 @@ export const ATTACKS: readonly Attack[] = [
   ...PACE_ATTACKS,
   ...FLOW_ATTACKS,
   ...REF_ATTACKS,
+  ...STORED_ATTACKS,
   ...OWN_SETTINGS_ATTACKS,
   ...ENGINE_ATTACKS,
 ];

@@ -93,14 +93,16 @@ export async function saveArtifacts(
   const of = (pick: (one: OwnedArtifact) => string | null) => textArray(args.artifacts.map(pick));
   await rows(
     tx,
-    sql`insert into artifact (workspace_id, run_id, attempt_id, attempt, key, title, task, body, updated_at)
-      select ${args.workspaceId}::uuid, n.run_id, n.attempt_id, n.attempt, n.key, n.title, n.task, n.body, n.updated_at
+    sql`insert into artifact (workspace_id, run_id, attempt_id, attempt, key, title, task, body, updated_at, stored_hash)
+      select ${args.workspaceId}::uuid, n.run_id, n.attempt_id, n.attempt, n.key, n.title, n.task, n.body, n.updated_at,
+        n.stored_hash
       from unnest(${of((one) => one.runId)}::uuid[], ${of((one) => one.attemptId)}::uuid[],
         ${numberArray(args.artifacts.map((one) => one.attempt))}::integer[], ${of((one) => one.key)}::text[],
         ${of((one) => one.title)}::text[], ${of((one) => one.task)}::text[],
-        ${of((one) => JSON.stringify(one.body))}::json[], ${of((one) => one.at)}::timestamptz[])
-        as n (run_id, attempt_id, attempt, key, title, task, body, updated_at)
+        ${of((one) => JSON.stringify(one.body))}::json[], ${of((one) => one.at)}::timestamptz[],
+        ${of(({ body }) => (body.kind === "stored" ? body.hash : null))}::text[])
+        as n (run_id, attempt_id, attempt, key, title, task, body, updated_at, stored_hash)
       on conflict (attempt_id, key) do update set title = excluded.title, task = excluded.task, body = excluded.body,
-        updated_at = excluded.updated_at`,
+        updated_at = excluded.updated_at, stored_hash = excluded.stored_hash`,
   );
 }

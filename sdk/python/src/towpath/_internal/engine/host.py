@@ -61,6 +61,12 @@ class Store(Protocol):
     def has(self, ref: Ref) -> bool: ...
 
 
+INLINE_ARTIFACT_BYTES = 32 * 1024
+"""The largest body of an artifact that leaves the network."""
+STORED_ARTIFACT_BYTES = 1_000_000
+"""The largest body that a worker with workspace keys keeps in its store."""
+
+
 @dataclass(frozen=True)
 class Resume:
     """What a run resumes from, and how it tells whether an earlier result is still valid."""
@@ -119,6 +125,8 @@ class Facts:
     """The address of the control plane. Empty without a worker."""
     task_path: str | None = None
     """The path of the current task run. None in the flow's own function."""
+    artifact_bytes: int = STORED_ARTIFACT_BYTES
+    """The largest body of an artifact, bytes of JSON. Without a worker nothing leaves, so it is what any worker may take."""
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,14 @@ class _NewestLine:
             os.close(fd)
 
 
+
+def _line_of(record: Record) -> bytes:
+    """A record as a line. An artifact may be nearly as long as a line: as ASCII, text of other alphabets would take twice the room."""
+    is_ascii = record["type"] != "artifact"
+    line = json.dumps(record, separators=(",", ":"), allow_nan=False, ensure_ascii=is_ascii)
+    # Half of a surrogate pair becomes the escape that JSON has for it.
+    return line.encode("utf-8", "backslashreplace")
+
 class Sender:
     """The records that the gateway does not hold yet, in sequence. Safe for several threads.
 
@@ -225,7 +233,7 @@ class Sender:
                 self._room.wait()
             if self._refused is not None:
                 raise self._refused
-            line = json.dumps({"seq": self._seq + 1, **record}, separators=(",", ":"), allow_nan=False).encode("ascii")
+            line = _line_of({"seq": self._seq + 1, **record})
             self._seq += 1
             self._kept.append((self._seq, line))
             self._bytes += len(line) + 1

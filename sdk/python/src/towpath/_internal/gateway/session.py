@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ..clock import SYSTEM_CLOCK
 from ..engine.cancel import Cancel
 from ..engine.due import due_of
-from ..engine.host import Facts, Host, Resume, Store
+from ..engine.host import INLINE_ARTIFACT_BYTES, Facts, Host, Resume, Store
 from ..problem import Cancelled, OutsideOfRun, StoreFault
 from ..resources.stage import staged_pool
 from ..store.file_store import FileStore
@@ -83,6 +83,8 @@ class Session:
             scheduled_at=context["scheduledAt"],
             due=due_of(context.get("due")),
             control_plane=context.get("controlPlane", ""),
+            # A worker of an earlier release does not send it.
+            artifact_bytes=context.get("artifactBytes", INLINE_ARTIFACT_BYTES),
         )
         resume = context["resume"]
         return Host(
