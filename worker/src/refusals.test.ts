@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { SpecInput } from "@towpath/contract";
+import { derivedId, type SpecInput, uuidv7 } from "@towpath/contract";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { sleep } from "./host/index.ts";
 import type { WorkerSettings } from "./settings.ts";
@@ -241,6 +241,42 @@ test("refused runs of one version are given back after a few, with the reason, a
   const newer = await testEnv.deployFlow("", { version: 2 });
   expect(await testEnv.plane.untilEnded(testEnv.plane.submit(newer))).toMatchObject({ outcome: "completed" });
   expect(testEnv.plane.claims.filter(({ free }) => free === 0)).toEqual([]);
+});
+
+test("runs with parameters that their schema refuses delay no other run of the version", async () => {
+  await testEnv.start({ refusalsInRow: 2, breakerFailures: 2 });
+  const properties = { kind: { enum: ["canary-of-a-schema"] } };
+  const spec = await testEnv.deployFlow("", { parameters: { type: "object", properties } });
+  for (const kind of ["a", "b", "c"]) {
+    const wrong = testEnv.plane.submit({ ...spec, parameters: { kind } });
+    expect(await testEnv.plane.untilEnded(wrong)).toMatchObject({
+      outcome: "refused",
+      cause: "invalid-parameters",
+    });
+  }
+  const right = testEnv.plane.submit({ ...spec, parameters: { kind: "canary-of-a-schema" } });
+  expect(await testEnv.plane.untilEnded(right)).toMatchObject({ outcome: "completed" });
+});
+
+test("the reason why a run is given back has no names of parameters, which a sealed workspace hides", async () => {
+  await testEnv.start({ refusalsInRow: 2 });
+  const spec = await testEnv.deployFlow("");
+  const ref = { uri: "file:///x", codec: "json", sizeBytes: 2, sha256: "a".repeat(64) };
+  const submit = async (n: number) => {
+    const runId = await derivedId(uuidv7(Date.now()), `start-run ${n}`);
+    return testEnv.plane.submit({ ...spec, runId, parameters: { "canary-of-a-name": ref } });
+  };
+  for (const n of [1, 2])
+    expect(await testEnv.plane.untilEnded(await submit(n))).toMatchObject({
+      outcome: "refused",
+      error: { message: expect.stringContaining("canary-of-a-name") },
+    });
+  const third = await submit(3);
+  await testEnv.plane.until("it was given back", () => third.control.length > 0);
+  expect(third.control).toMatchObject([
+    { type: "released", reason: expect.stringContaining("The worker refused a ref in the parameters") },
+  ]);
+  expect(JSON.stringify(third.control)).not.toContain("canary");
 });
 
 test("a run that lacks as many secrets as a version can list is given back with a reason that is accepted", async () => {

@@ -46,9 +46,12 @@ export function checkedParameters(
     if (!isStarted) return withoutMac(ref);
     const checked = refs.checked(ref, ownerOf({ runId, deployment, parameters }, place));
     if (checked !== null) return checked;
+    const sentence = (where: string) =>
+      `The worker refused ${where}. It was changed on its way, it belongs to another run or parameter, or the worker of the run that started this one has another store, other store keys or an earlier release. Start the run again from its parent. A run that a person starts may have any ref.`;
     throw new Refusal(
       "wrong-ref",
-      `The worker refused the ref in the parameter "${place.join(".")}". It was changed on its way, it belongs to another run or parameter, or the worker of the run that started this one has another store, other store keys or an earlier release. Start the run again from its parent. A run that a person starts may have any ref.`,
+      sentence(`the ref in the parameter "${place.join(".")}"`),
+      sentence("a ref in the parameters"),
     );
   });
 }

@@ -238,8 +238,10 @@ async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, err
     await claimed.release(error.message);
   } else if (error instanceof Refusal) {
     // Refusals of one deployment say little about the worker. Those of several in a row may be its own fault.
-    const isFirst = claimed.assignment === null || deps.refusals.refused(claimed.assignment, error.message);
-    if (isFirst && !error.isOfOneDeployment) deps.breaker.failed(error.message);
+    const { assignment } = claimed;
+    const isCounted = assignment !== null && !error.isOfOneRun;
+    const isFirst = !isCounted || deps.refusals.refused(assignment, error.openMessage);
+    if (isFirst && !error.isOfOneDeployment) deps.breaker.failed(error.openMessage);
     deps.log.warn({ attempt: claimed.name, code: error.code }, "an assignment was refused");
     await close(claimed, { outcome: "refused", cause: error.endCause, message: error.message });
   } else if (stop === "user") {

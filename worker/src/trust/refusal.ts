@@ -34,10 +34,18 @@ export type RefusalCode = keyof typeof REFUSALS;
 export class Refusal extends Error {
   override readonly name = "Refusal";
   readonly code: RefusalCode;
+  /** The message without what a sealed workspace hides, such as the names of parameters. The message itself leaves as an error, sealed. */
+  readonly openMessage: string;
 
-  constructor(code: RefusalCode, sentence: string) {
+  constructor(code: RefusalCode, sentence: string, openSentence: string = sentence) {
     super(sentence);
     this.code = code;
+    this.openMessage = openSentence;
+  }
+
+  /** Whether it says nothing about other runs of the version: the creator of this one must correct it. */
+  get isOfOneRun(): boolean {
+    return this.code === "invalid-parameters" || this.code === "bad-seal";
   }
 
   /** Whether it says nothing about the worker's other deployments. */

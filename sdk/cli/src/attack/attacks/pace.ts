@@ -216,13 +216,16 @@ const AGAIN = 40;
 const AGAIN_AND_AGAIN: Attack = {
   name: "refused-again",
   group: "pace",
-  tries: `Sends ${AGAIN} runs of one version that the worker refuses, one after another, with bad parameters and bad signatures`,
-  fields: ["claim.assignments[].parameters", "claim.assignments[].spec"],
+  tries: `Sends ${AGAIN} runs of one version that the worker refuses, one after another, with bad signatures and specs of another deployment`,
+  fields: ["claim.assignments[].spec", "claim.assignments[].deployment"],
   isAlone: true,
   async play(stage) {
     const { name } = AGAIN_AND_AGAIN;
     const spec = stage.sign(stage.spec(name));
-    const forms = [{ spec, parameters: { liar: true } }, { spec: `${spec.slice(0, -8)}AAAAAAAA` }];
+    const forms = [
+      { spec: stage.sign(stage.spec(`${name}-elsewhere`)) },
+      { spec: `${spec.slice(0, -8)}AAAAAAAA` },
+    ];
     let looked = 0;
     for (const [kind, form] of forms.entries())
       for (let time = 0; time < AGAIN; time++) {
