@@ -3,6 +3,7 @@ import { chown, mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { nextLine, parseLedger } from "@towpath/contract/ledger";
 import { describe, expect, test } from "vitest";
 import { FakeVault, findVersitygw, startS3 } from "../../../../test/harness/index.ts";
@@ -106,9 +107,43 @@ test("The ledger is checked: the chain of a file, or whether its address can be 
   });
   await writeFile(file, `${line}\n${line}\n`);
   expect(await checkLedgerFile(file)).toMatchObject({ ok: false, detail: expect.stringContaining("Line 2") });
-  const from = { kind: "archive", url: "http://127.0.0.1:2/flows", token: { env: "T" } };
-  const down = (await finds({ ledger: { from } }, { T: "t" }))("ledger");
-  expect(down).toMatchObject({ ok: false, detail: expect.stringContaining("127.0.0.1:2") });
+
+  const git = (...args: string[]) =>
+    execFileSync("git", ["-C", home, "-c", "user.name=t", "-c", "user.email=t@example.com", ...args]);
+  git("init", "--quiet", "--initial-branch=main");
+  git("add", ".");
+  git("commit", "--quiet", "--message", "broken");
+  const from = { kind: "git", url: pathToFileURL(home).href };
+  const inGit = async (more: object) => (await finds({ ledger: { from, ...more } }))("ledger");
+  expect((await inGit({}))?.detail).toContain(`Line 2 of the ledger`);
+  await writeFile(file, `${line}\n`);
+  git("commit", "--quiet", "--all", "--message", "whole");
+  expect(await inGit({ branch: "main" })).toMatchObject({
+    ok: true,
+    detail: `${from.url}: towpath.ledger.jsonl in the branch main`,
+  });
+  expect((await inGit({ file: "x.jsonl" }))?.detail).toContain("its newest commit does not have this file");
+  expect((await inGit({ branch: "other" }))?.detail).toContain("Remote branch other not found");
+});
+
+test("The ledger on a web server is read with its login", async () => {
+  const server = createServer((request, response) => {
+    if (request.headers.authorization !== "Bearer t") response.writeHead(403).end();
+    else response.writeHead(request.url === "/flows/own.jsonl" ? 200 : 404).end("");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/flows`;
+  const ledger = { from: { kind: "archive", url, token: { env: "T" } }, file: "own.jsonl" };
+  expect((await finds({ ledger }, { T: "t" }))("ledger")).toMatchObject({
+    ok: true,
+    detail: `${url}, with its login: own.jsonl`,
+  });
+  expect((await finds({ ledger }, { T: "wrong" }))("ledger")?.detail).toContain("refuses access");
+  expect((await finds({ ledger: { ...ledger, file: "no.jsonl" } }, { T: "t" }))("ledger")).toMatchObject({
+    ok: false,
+    detail: expect.stringContaining("does not have the file no.jsonl"),
+  });
+  await new Promise((resolve) => server.close(resolve));
 });
 
 test("A file that is not a worker's configuration is refused", async () => {

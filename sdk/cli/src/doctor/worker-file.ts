@@ -20,12 +20,12 @@ import {
   secretPlace,
   secretValue,
 } from "../worker/secret-values.ts";
-import { gitFault } from "./ask-git.ts";
+import { type FileQuestion, type GitQuestion, gitFault, gitFileFault } from "./ask-git.ts";
 import { registryTroubleOf } from "./ask-registry.ts";
 import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
 import { openSshFiles } from "./ssh-files.ts";
 import { checkStores } from "./stores.ts";
-import { checkLedgerFile } from "./worker-ledger.ts";
+import { checkLedgerFile, ledgerFault } from "./worker-ledger.ts";
 import { checkNpm, WorkerNpm } from "./worker-npm.ts";
 import { checkPython, WorkerPython } from "./worker-python.ts";
 import { checkWalls } from "./worker-walls.ts";
@@ -226,7 +226,7 @@ async function passwordOf(
 
 async function checkGitRegistry(
   args: Looked,
-  { title, registry }: { title: string; registry: Extract<Registry, { kind: "git" }> },
+  { title, registry, asked }: AskedOf<Extract<Registry, { kind: "git" }>>,
 ): Promise<Check> {
   const { url, username = "", password: source } = registry;
   const shown = withoutPassword(url);
@@ -242,13 +242,13 @@ async function checkGitRegistry(
       `${shown} contains a login, which the worker refuses`,
       "move it to the registry's username and password",
     );
-  if (url.startsWith("ssh:")) return await checkSshRegistry(args, { title, registry });
+  if (url.startsWith("ssh:")) return await checkSshRegistry(args, { title, registry, asked });
   const { password, fault: noPassword } = await passwordOf(args, source);
   if (noPassword !== null) return bad(title, noPassword, "set it there");
   const { cwd, config } = args.invocation;
   const login = password || username ? { username, password } : undefined;
   const environment = { ...config.environment, ...AS_THE_WORKER };
-  const fault = await gitFault({ url, login, cwd, environment });
+  const fault = await faultOfGit({ url, login, cwd, environment }, asked);
   const fix =
     login === undefined
       ? "check the address, the network and HTTPS_PROXY, and set a password if the registry needs one"
@@ -258,10 +258,21 @@ async function checkGitRegistry(
     : bad(title, fault.what, fault.fix ?? fix);
 }
 
+/** A registry to check, and a file that must be there, if only that matters. */
+interface AskedOf<One> {
+  readonly title: string;
+  readonly registry: One;
+  readonly asked?: FileQuestion | undefined;
+}
+
+function faultOfGit(question: GitQuestion, asked: FileQuestion | undefined) {
+  return asked === undefined ? gitFault(question) : gitFileFault(question, asked);
+}
+
 /** Reads a repository over SSH like the worker, with the key and the host keys of the configuration alone. */
 async function checkSshRegistry(
   args: Looked,
-  { title, registry }: { title: string; registry: Extract<Registry, { kind: "git" }> },
+  { title, registry, asked }: AskedOf<Extract<Registry, { kind: "git" }>>,
 ): Promise<Check> {
   const { url } = registry;
   const texts: string[] = [];
@@ -282,7 +293,7 @@ async function checkSshRegistry(
   const [key = "", knownHosts = ""] = texts;
   await using ssh = await openSshFiles({ key, knownHosts });
   const environment = { ...config.environment, ...AS_THE_WORKER, ...ssh.environment };
-  const fault = await gitFault({ url, login: undefined, cwd, environment });
+  const fault = await faultOfGit({ url, login: undefined, cwd, environment }, asked);
   const fix =
     "check the address, the key, and the server's line in knownHosts (`ssh-keyscan HOST` prints it)";
   return fault === null ? good(title, `${url}, with its login`) : bad(title, fault.what, fix);
@@ -293,7 +304,7 @@ class Unread extends Error {}
 
 async function checkWebRegistry(
   args: Looked,
-  { title, registry }: { title: string; registry: Exclude<Registry, { kind: "oci-layout" | "git" }> },
+  { title, registry, asked: file }: AskedOf<Exclude<Registry, { kind: "oci-layout" | "git" }>>,
 ): Promise<Check> {
   const { environment } = args.invocation.config;
   let hasLogin = "username" in registry && registry.username !== undefined;
@@ -306,7 +317,7 @@ async function checkWebRegistry(
   };
   try {
     const asked = await readSecretsOf(withDefaultCredentials(registry, environment), read);
-    const trouble = await registryTroubleOf(asked, { environment, push: false });
+    const trouble = await registryTroubleOf(asked, { environment, push: false, asked: file });
     if (trouble !== null) return bad(title, trouble.what, trouble.fix);
     return good(title, hasLogin ? `${registry.url}, with its login` : registry.url);
   } catch (error) {
@@ -315,32 +326,24 @@ async function checkWebRegistry(
   }
 }
 
-async function checkRegistry(
-  args: Looked,
-  { title, registry }: { title: string; registry: Registry },
-): Promise<Check> {
-  if (registry.kind === "git") return checkGitRegistry(args, { title, registry });
-  if (registry.kind !== "oci-layout") return checkWebRegistry(args, { title, registry });
+async function checkRegistry(args: Looked, { title, registry, asked }: AskedOf<Registry>): Promise<Check> {
+  if (registry.kind === "git") return checkGitRegistry(args, { title, registry, asked });
+  if (registry.kind !== "oci-layout") return checkWebRegistry(args, { title, registry, asked });
   const path = args.at(registry.path);
   const fault = await folderFault(path);
   return fault === null ? good(title, path) : bad(title, fault.what, fault.fix);
 }
 
-/** The deployers' ledger: the chain of a file, or whether the worker can reach its address. */
+/** The deployers' ledger, read from where the worker reads it, and its chain. */
 async function checkLedger(args: Looked): Promise<Check[]> {
   const { ledger } = args.config;
   if (ledger === undefined) return [];
   if (typeof ledger === "string") return [await checkLedgerFile(args.at(ledger))];
-  const { from, file, branch } = ledger;
-  const reached = await checkRegistry(args, { title: "ledger", registry: from });
-  if (!reached.ok) return [reached];
+  const { from: registry, file, branch } = ledger;
+  const asked = { file, branch, faultIn: ledgerFault };
+  const reached = await checkRegistry(args, { title: "ledger", registry, asked });
   const where = branch === undefined ? file : `${file} in the branch ${branch}`;
-  return [
-    good(
-      "ledger",
-      `${reached.detail}: ${where}. The worker reads it at its start, and its log says how many lines it has`,
-    ),
-  ];
+  return [reached.ok ? good("ledger", `${reached.detail}: ${where}`) : reached];
 }
 
 async function checkSecrets({ config, secrets }: Looked): Promise<Check[]> {

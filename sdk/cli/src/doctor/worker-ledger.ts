@@ -19,3 +19,13 @@ export async function checkLedgerFile(path: string): Promise<Check> {
     );
   }
 }
+
+/** What is wrong with the text of a ledger, as a clause. Null: nothing is. */
+export function ledgerFault(text: string): string | null {
+  try {
+    parseLedger(text);
+    return null;
+  } catch (error) {
+    return error instanceof LedgerError ? error.message.replace(/\.$/, "") : "it cannot be read";
+  }
+}
