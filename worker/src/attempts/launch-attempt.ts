@@ -236,6 +236,7 @@ function runnerTask(
       kind: "command",
       argv: entry.argv,
       python: interpreter?.path ?? null,
+      packages,
       exitFile: files.exitFile,
     };
   const { tokenFile, newestLineFile } = files;

@@ -5,6 +5,7 @@ import {
   type Context,
   computeOf,
   deploymentNameOf,
+  type NodePackages,
   type Ref,
   type Spec,
   withDefaults,
@@ -129,11 +130,20 @@ export async function keepEnvironment(
   if (isOver(claimed.phase)) await release();
 }
 
+/** The npm packages that an entry's code finds. */
+function nodePackagesOf(entry: Spec["entry"]): NodePackages | undefined {
+  return entry.kind === "python" ? undefined : entry.packages;
+}
+
 async function heldFor(deps: AttemptDeps, entry: Spec["entry"]): Promise<(() => Promise<void>) | null> {
-  if (entry.kind === "flow")
-    return entry.packages === undefined ? null : await holdPackages(deps.environments, entry.packages);
-  const { environment } = entry;
-  return environment?.kind === "lock" ? await holdEnvironment(deps.environments, environment) : null;
+  const packages = nodePackagesOf(entry);
+  const environment = entry.kind === "flow" ? undefined : entry.environment;
+  const held = [
+    ...(packages === undefined ? [] : [await holdPackages(deps.environments, packages)]),
+    ...(environment?.kind === "lock" ? [await holdEnvironment(deps.environments, environment)] : []),
+  ];
+  if (held.length === 0) return null;
+  return async () => void (await Promise.all(held.map((release) => release())));
 }
 
 /**
@@ -145,7 +155,7 @@ export async function packagesOf(
   claimed: ClaimedAttempt,
   { entry, code }: { entry: Spec["entry"]; code: () => Promise<BroughtCode> },
 ): Promise<string | null> {
-  const packages = entry.kind === "flow" ? entry.packages : undefined;
+  const packages = nodePackagesOf(entry);
   if (packages === undefined) return null;
   const { dir: codeDir } = await code();
   const beganMs = deps.bootClock.nowMs();

@@ -3,6 +3,7 @@ import { renameSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { delimiter, dirname } from "node:path";
 import { commandEnvironment } from "./config.ts";
+import { packagesPreload } from "./find-packages.ts";
 import type { RunnerTask } from "./runner-message.ts";
 
 type CommandTask = Extract<RunnerTask, { kind: "command" }>;
@@ -52,8 +53,25 @@ function withPython(task: Pick<CommandTask, "argv" | "env" | "python">): {
   };
 }
 
+/**
+ * The command with its npm packages. They are for the worker's own Node, so that is what `node` is. Programs that it starts find the
+ * packages too.
+ */
+function withPackages(
+  { packages, cwd }: Pick<CommandTask, "packages" | "cwd">,
+  { argv, env }: ReturnType<typeof withPython>,
+): ReturnType<typeof withPython> {
+  const [program = "", ...rest] = argv;
+  if (packages === null || program !== "node") return { argv, env };
+  const options = [env.NODE_OPTIONS, `--import=${packagesPreload({ codeDir: cwd, packages })}`];
+  return {
+    argv: [process.execPath, ...rest],
+    env: { ...env, NODE_OPTIONS: options.filter(Boolean).join(" ") },
+  };
+}
+
 async function waitForCommand(task: CommandTask): Promise<CommandExit> {
-  const { argv, env } = withPython(task);
+  const { argv, env } = withPackages(task, withPython(task));
   const [program = "", ...rest] = argv;
   const { promise, resolve } = Promise.withResolvers<CommandExit>();
   try {

@@ -39,6 +39,8 @@ export type RunnerTask = {
       readonly argv: readonly string[];
       /** The interpreter that is `python` and `python3` for the command. Null: those of its PATH. */
       readonly python: string | null;
+      /** The folder of installed npm packages, which `node` finds. Null: there are none. */
+      readonly packages: string | null;
       /** Where the runner writes how the command ended, for a worker that was away. */
       readonly exitFile: string;
     }

@@ -17,7 +17,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 function exitWith4() {
   const argv = ["sh", "-c", "exit 4"];
   const files = { takenFile: join(dir, "taken"), exitFile: join(dir, "exit.json") };
-  return { kind: "command", cwd: dir, env: {}, argv, python: null, ...files };
+  return { kind: "command", cwd: dir, env: {}, argv, python: null, packages: null, ...files };
 }
 
 function spawnRunner() {

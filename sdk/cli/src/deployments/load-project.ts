@@ -159,15 +159,21 @@ interface Installed {
   readonly packages: ProjectPackages | null;
 }
 
+/** Whether a deployment finds the project's npm packages: a flow in TypeScript, or a script that Node runs. */
+function isNode(one: Deployment): boolean {
+  return one.kind === "flow" || (one.kind === "command" && one.command[0] === "node");
+}
+
 async function entryOf(root: string, one: Deployment, { locked, packages }: Installed): Promise<Entry> {
   if (one.kind === "flow") {
     const needed = packages && { packages: packages.packages };
     return { kind: "flow", ...(await findFlow(root, one.flow)), ...needed };
   }
+  const needed = packages && isNode(one) ? { packages: packages.packages } : {};
   const isPython = one.kind === "python" || PYTHON_WORDS.includes(one.command[0] ?? "");
   const own = one.environment ?? (isPython ? locked?.environment : undefined);
   const environment = own && { environment: own };
-  if (one.kind === "command") return { kind: "command", argv: [...one.command], ...environment };
+  if (one.kind === "command") return { kind: "command", argv: [...one.command], ...environment, ...needed };
   const codecs = one.codecs?.length ? { codecs: one.codecs } : {};
   return { kind: "python", module: one.module, function: one.function, ...environment, ...codecs };
 }
@@ -295,13 +301,13 @@ export async function loadProject(
   );
   if (stage !== null) await checkSettings(loaded, { stage: stage.name, resources });
   const locked = await environmentOf(loaded);
-  if (config.npm !== undefined && !config.deployments.some(({ kind }) => kind === "flow"))
+  if (config.npm !== undefined && !config.deployments.some(isNode))
     throw faulty(
-      `\`npm.packages\` in ${fileOf(found)} serves no deployment: workers install these packages for TypeScript flows only, and this project has none.`,
+      `\`npm.packages\` in ${fileOf(found)} serves no deployment: only flows in TypeScript and commands that begin with "node" find these packages, and this project has neither.`,
       {
         next: [
-          "remove `npm`, or call the packages from a flow in TypeScript",
-          "a command finds only what its files contain and what is installed on the worker",
+          'remove `npm`, or call the packages from a flow in TypeScript, or from a script: `command: ["node", "SCRIPT"]`',
+          "any other command finds only what its files contain and what is installed on the worker",
         ],
       },
     );

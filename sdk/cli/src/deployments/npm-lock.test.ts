@@ -51,6 +51,29 @@ export default defineConfig({
   });
 });
 
+test("commands that Node runs have the packages in their spec, and others do not", async () => {
+  const config = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+export default defineConfig({
+  project: "p",
+  pool: "local",
+  registry: ociLayout("registry"),
+  npm: { packages: ["native"] },
+  deployments: [
+    deployment({ name: "script", command: ["node", "script.js"] }),
+    deployment({ name: "echo", command: ["true"] }),
+  ],
+});
+`;
+  await using folder = await project({ "towpath.config.ts": config, "package.json": '{ "type": "module" }' });
+  const state = { root: join(folder.root, ".towpath") } as never;
+  const { deployments, packages } = await loadProject(folder.root, { folder: state });
+  expect(deployments.map(({ entry }) => entry)).toEqual([
+    { kind: "command", argv: ["node", "script.js"], packages: packages?.packages },
+    { kind: "command", argv: ["true"] },
+  ]);
+});
+
 test("the code gets the part of the lock that the packages need, without addresses", async () => {
   await using folder = await project();
   const found = await readNpmLock(folder.root, { packages: ["native"], scripts: ["shared"] });

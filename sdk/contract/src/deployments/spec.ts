@@ -99,6 +99,9 @@ export const Entry = z.discriminatedUnion("kind", [
     environment: PythonEnvironment.optional().describe(
       "The environment whose interpreter is `python` and `python3` for the command. Missing: those of the worker.",
     ),
+    packages: NodePackages.optional().describe(
+      "The npm packages that the code finds, if the command is `node`. Missing: none.",
+    ),
   }),
 ]);
 export type Entry = z.infer<typeof Entry>;
