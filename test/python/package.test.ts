@@ -20,4 +20,14 @@ describe.skipIf(!hasPython)("the Python package", () => {
     const { output } = await runIn("python3", ["-c", code]);
     expect(output.trim()).toBe("[] False");
   });
+
+  test("has loaded nothing for tables, tensors, classes or versions of code in a process that waits for its task", async () => {
+    const code = `import sys
+from towpath._internal.engine import run_in_worker
+run_in_worker._warm_up()
+late = "store.tables store.arrays store.tensors store.shapes code.version code.module".split()
+print([name for name in late if f"towpath._internal.{name}" in sys.modules], "towpath._internal.store.codec" in sys.modules)`;
+    const { output } = await runIn("python3", ["-c", code]);
+    expect(output.trim()).toBe("[] True");
+  });
 });

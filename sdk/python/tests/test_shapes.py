@@ -106,7 +106,7 @@ Points = NewType("Points", list)  # type: ignore[type-arg]
 
 
 def _back(value: Any, returns: Any) -> Any:
-    encoded = encode_result(value, "result", returns)
+    encoded = encode_result(value, "result", lambda: returns)
     return shapes.restored(decode(encoded.data, codec=encoded.codec, uri="memory:"), returns)
 
 
@@ -164,15 +164,15 @@ class Shapes(unittest.TestCase):
         ]
         for value, returns, why in cases:
             with self.subTest(why), self.assertRaisesRegex(NotSerialisable, why):
-                encode_result(value, "result", returns)
+                encode_result(value, "result", lambda: returns)
 
     def test_the_store_names_no_class(self) -> None:
-        encoded = encode_result(Line([Point(1, 2.0)], Colour.RED), "result", Line)
+        encoded = encode_result(Line([Point(1, 2.0)], Colour.RED), "result", lambda: Line)
         for name in (b"Line", b"Point", b"Colour", b"test_shapes"):
             self.assertNotIn(name, encoded.data)
 
     def test_data_that_does_not_fit_is_refused(self) -> None:
-        encoded = encode_result(Point(1, 2.0), "result", Point)
+        encoded = encode_result(Point(1, 2.0), "result", lambda: Point)
         read = decode(encoded.data, codec=encoded.codec, uri="memory:")
         for returns in (Tree, Size, Colour):
             with self.subTest(returns.__name__), self.assertRaises(ValueError):

@@ -8,13 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..clock import instant
-from ..code.version import code_version_of
 from ..engine.host import Host
 from ..problem import NotSerialisable, StoreFault
 from ..store.codec import PICKLE, Encoded, Ref, encode, encode_result
 from ..store.pickled import Owner
 from ..store.places import Place
-from ..store.shapes import lowered, restored, returns_of
 from ..store.unfit import Unfit
 from .earlier import EarlierEnd, EarlierResults
 
@@ -81,6 +79,9 @@ class Checkpoints:
         with self._lock:
             own = self._versions.get(fn)
         if own is None:
+            # Deployed tasks have their versions from the signed spec.
+            from ..code.version import code_version_of
+
             own = code_version_of(fn) or self._host.resume.code or _text_version(fn)
             with self._lock:
                 self._versions[fn] = own
@@ -118,6 +119,8 @@ class Checkpoints:
         """
         if ref["codec"] == PICKLE and owner is not None:
             return self._host.pickles.read(self._host.store.read(ref), owner, ref["uri"])
+        from ..store.shapes import restored
+
         value = self._host.store.load(ref)
         try:
             return restored(value, self.returns_of(source))
@@ -129,6 +132,8 @@ class Checkpoints:
         with self._lock:
             if source in self._returns:
                 return self._returns[source]
+        from ..store.shapes import returns_of
+
         found = returns_of(source)
         with self._lock:
             self._returns[source] = found
@@ -141,7 +146,7 @@ class Checkpoints:
             NotSerialisable | RecursionError: if nothing can hold it.
         """
         try:
-            return encode_result(value, "result", self.returns_of(source))
+            return encode_result(value, "result", lambda: self.returns_of(source))
         except (NotSerialisable, RecursionError) as unfit:
             if owner is None:
                 raise
@@ -202,6 +207,8 @@ class Checkpoints:
         try:
             return self.keep_value(value, path="", name="result")
         except NotSerialisable:
+            from ..store.shapes import lowered
+
             try:
                 data = lowered(value)
             except (Unfit, RecursionError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypedDict
 
 from ..problem import NotSerialisable, StoreFault
@@ -60,8 +61,11 @@ def encode(value: object, name: str) -> Encoded:
     return Encoded(codec, data, hashlib.sha256(data).hexdigest())
 
 
-def encode_result(value: object, name: str, returns: Any) -> Encoded:
-    """Writes a result of a task, whose return annotation says which classes come back. No annotation: None.
+def encode_result(value: object, name: str, returns: Callable[[], Any]) -> Encoded:
+    """Writes a result of a task, whose return annotation says which classes come back.
+
+    Args:
+        returns: the return annotation, which is only read for instances of classes. None: there is none.
 
     Raises:
         NotSerialisable: names the part that is not data or would not come back equal.
@@ -77,16 +81,17 @@ def encode_result(value: object, name: str, returns: Any) -> Encoded:
             raise NotSerialisable(name, unfit.found, next=unfit.next) from unfit
         except RecursionError:
             raise NotSerialisable(name, TOO_DEEP) from None
-        if returns is None:
+        annotation = returns()
+        if annotation is None:
             raise
         try:
-            read = shapes.restored(decode(encoded.data, codec=encoded.codec, uri=name), returns)
+            read = shapes.restored(decode(encoded.data, codec=encoded.codec, uri=name), annotation)
             same = shapes.is_same(value, read)
         except Exception:
             same = False
         if same:
             return encoded
-        told = getattr(returns, "__qualname__", None) or str(returns)
+        told = getattr(annotation, "__qualname__", None) or str(annotation)
         raise NotSerialisable(
             name,
             f"{plain_type(value)}, which would not come back equal by the return annotation {told}",

@@ -1,6 +1,7 @@
 """Values of libraries that may be there: pandas, polars, Arrow, NumPy, PyTorch.
 
-A value's library is found among the loaded modules, so a flow that uses none of them loads none.
+A value's library is found among the loaded modules, so a flow that uses none of them loads none. It does not load the modules
+beside this one either: together they took 6 ms of the start of each process.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import arrays, tables, tensors
 from .unfit import Unfit
 
 CODECS = ("parquet", "npy", "safetensors")
@@ -38,6 +38,8 @@ def written(value: object) -> Written | None:
     """A value of a library as a file. None for other values. @raises Unfit if it would not come back equal"""
     if _library_of(value) is None:
         return None
+    from . import arrays, tables, tensors
+
     table = tables.kind_of(value)
     if table is not None:
         return Written("parquet", table, tables.to_parquet(value, table), table != "polars-series")
@@ -54,6 +56,10 @@ def written(value: object) -> Written | None:
 
 def written_dict(value: dict[Any, Any]) -> Written | None:
     """A dict of arrays or tensors as one file. None for other dicts. @raises Unfit"""
+    if not value or not all(_library_of(one) for one in value.values()):
+        return None
+    from . import tensors
+
     kind = tensors.kind_of(value)
     return None if kind is None else Written("safetensors", kind, tensors.to_safetensors(value, kind), True)
 
@@ -65,6 +71,8 @@ def read(codec: str, kind: str | None, data: bytes) -> Any:
         ValueError: if the file is damaged.
         ImportError: if its library is not there.
     """
+    from . import arrays, tables, tensors
+
     if codec == "parquet":
         return tables.from_parquet(data, kind)
     if codec == "npy":
@@ -79,6 +87,8 @@ def feed(value: object, token: Callable[[str, str], None], add: Callable[[str, b
     """Hashes a value of a library. False for other values. @raises Unfit"""
     if _library_of(value) is None:
         return False
+    from . import arrays, tables, tensors
+
     table = tables.kind_of(value)
     if table is not None:
         from .table_hash import feed_table
