@@ -62,7 +62,8 @@ export const probes = flow({ name: "probes", input: input.extend({ name: z.strin
 `;
 const PYTHON = `
 from pathlib import Path
-from towpath import Cache, flow, run_child, task
+from towpath import Cache, flow, run_child, save, task
+from towpath import load as load_ref
 
 def note(folder: str, text: str) -> None:
     with open(Path(folder) / "ledger", "a") as file:
@@ -89,6 +90,14 @@ def chain(folder: str) -> None:
 @flow
 def passer(folder: str, value: dict) -> None:
     run_child("loader@typescript", {"folder": folder, "value": value})
+
+@flow
+def loader(folder: str, value: dict) -> None:
+    note(folder, f"loaded {load_ref(value)}")
+
+@flow
+def saver(folder: str, n: int, to: str) -> None:
+    run_child(f"loader@{to}", {"folder": folder, "value": save("value", f"value {n}")})
 `;
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
@@ -110,7 +119,7 @@ export default defineConfig({
 });
 `;
 const PYTHON_CONFIG = `
-from flows.refs import chain, passer
+from flows.refs import chain, loader, passer, saver
 from towpath.config import deployment, oci_layout, project, stage
 
 config = project(
@@ -118,7 +127,12 @@ config = project(
     pool="local",
     stages={"python": stage()},
     registry=oci_layout(REGISTRY),
-    deployments=[deployment(chain), deployment(passer, may_start=["loader@typescript"])],
+    deployments=[
+        deployment(chain),
+        deployment(loader),
+        deployment(passer, may_start=["loader@typescript"]),
+        deployment(saver, may_start=["loader@typescript", "loader@python"]),
+    ],
 )
 `;
 

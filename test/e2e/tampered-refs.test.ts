@@ -187,12 +187,22 @@ describe("refs between runs", () => {
     const passed = await stack.run("passer@python", { folder, value: { ...known } });
     expect((await stack.waitForRun(passed)).state).toBe("completed");
     expect(await ledger(folder)).toEqual(["loaded value 1"]);
+    // Flows in both languages load what the other one has saved.
+    for (const runId of [
+      await stack.run("loader@python", { folder, value: { ...known } }),
+      await stack.run("saver@python", { folder, n: 3, to: "typescript" }),
+      await stack.run("saver@python", { folder, n: 4, to: "python" }),
+    ])
+      expect((await stack.waitForRun(runId)).state).toBe("completed");
+    const loaded = (await ledger(folder)).slice(1).sort();
+    expect(loaded).toEqual(["loaded value 1", "loaded value 3", "loaded value 4"]);
 
     tamper = ofChildren((refs) => refs.map((ref) => Object.assign(ref, known)));
     const other = await newFolder();
     for (const runId of [
       await stack.run("saver@typescript", { folder: other, n: 2 }),
       await stack.run("passer@python", { folder: other, value: { ...known } }),
+      await stack.run("saver@python", { folder: other, n: 5, to: "python" }),
     ]) {
       expect((await stack.waitForRun(runId)).state).toBe("failed");
       const [child] = (await stack.client.listRuns({ query: { parent: runId } })).items;

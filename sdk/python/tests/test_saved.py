@@ -27,6 +27,11 @@ class Row:
     size: int
 
 
+@task(runs_in="process")
+def doubled_elsewhere(rows: Any) -> Any:
+    return save("doubled", [2 * row for row in load(rows)])
+
+
 class Saved(unittest.TestCase):
     def test_a_value_is_saved_once_and_each_task_gets_its_ref(self) -> None:
         got: list[Any] = []
@@ -95,6 +100,14 @@ class Saved(unittest.TestCase):
         made = run_flow(body, store=first.store)
         self.assertEqual((made.value, dict(made.executions)), (["monday"], {"make": 1}), made.error)
         self.assertIn("which is gone", "\n".join(made.logs))
+
+    def test_a_task_in_a_process_of_its_own_can_save_and_load(self) -> None:
+        @flow
+        def body() -> Any:
+            return load(doubled_elsewhere(save("rows", [1, 2])))
+
+        run = run_flow(body)
+        self.assertEqual(run.value, [2, 4], run.error)
 
     def test_arrows_follow_refs_and_their_values(self) -> None:
         @task

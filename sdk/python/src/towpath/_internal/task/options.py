@@ -79,7 +79,7 @@ class TaskOptions:
     """Where the function runs: in the flow's process, in a process of its own that a time limit or a cancellation kills, or
     on a cluster (`towpath.dask`, `towpath.ray`).
     With `process`, the function is at the top of its module, arguments and result are data that pickle can copy, and the
-    function cannot call tasks. Logs, artifacts, `keep`, `kept` and secrets work."""
+    function cannot call tasks. Logs, artifacts, `keep`, `kept`, `save`, `load` and secrets work."""
     on_retry: Callable[..., Any] | None = None
     """Called after a try that has failed and is retried, with the error and the number of tries."""
     on_failure: Callable[..., Any] | None = None
