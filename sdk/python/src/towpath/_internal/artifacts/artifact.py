@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..clock import instant
-from ..engine.interrupt import in_engine_code
 from ..engine.host import INLINE_ARTIFACT_BYTES, STORED_ARTIFACT_BYTES
+from ..engine.interrupt import in_engine_code
 from ..engine.scope import Scope, scope_for
 from ..problem import InvalidDefinition
 from ..text import utf16_length

@@ -119,13 +119,13 @@ class _NewestLine:
             os.close(fd)
 
 
-
 def _line_of(record: Record) -> bytes:
     """A record as a line. An artifact may be nearly as long as a line: as ASCII, text of other alphabets would take twice the room."""
     is_ascii = record["type"] != "artifact"
     line = json.dumps(record, separators=(",", ":"), allow_nan=False, ensure_ascii=is_ascii)
     # Half of a surrogate pair becomes the escape that JSON has for it.
     return line.encode("utf-8", "backslashreplace")
+
 
 class Sender:
     """The records that the gateway does not hold yet, in sequence. Safe for several threads.
