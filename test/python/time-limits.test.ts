@@ -1,8 +1,7 @@
-import { mkdtemp, readFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Stack, startStack } from "../harness/index.ts";
+import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 import { addEnvironment, hasPython } from "./interpreters.ts";
 
 const FLOW = `
@@ -86,9 +85,10 @@ config = project(
 const LINE = FLOW.split("\n").findIndex((line) => line.endsWith("# here")) + 1;
 
 let stack: Stack;
+let worker: TestProcess;
 
 async function started(flow: string): Promise<{ work: string; runId: string }> {
-  const work = await mkdtemp(join(tmpdir(), "towpath-limits-"));
+  const work = await stack.workFolder();
   return { work, runId: await stack.run(flow, { work }) };
 }
 
@@ -117,7 +117,7 @@ function isRunning(pid: number): boolean {
 
 describe.skipIf(!hasPython)("a time limit in Python", { timeout: 180_000 }, () => {
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await startStack({ walls: "users" });
     const home = await stack.project({
       "limited.py": FLOW,
       "towpath_config.py": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
@@ -125,7 +125,8 @@ describe.skipIf(!hasPython)("a time limit in Python", { timeout: 180_000 }, () =
     await addEnvironment(home);
     const deployed = await stack.towpath(["deploy", "--project", home]);
     expect(deployed.code, deployed.output).toBe(0);
-    await stack.startWorker();
+    // The process that watches, and the one that it ends, are in namespaces, where those are possible.
+    worker = await stack.startWorker({ settings: { namespaces: "auto" } });
   });
   afterAll(() => stack?.[Symbol.asyncDispose]());
 
@@ -181,6 +182,10 @@ describe.skipIf(!hasPython)("a time limit in Python", { timeout: 180_000 }, () =
   test.skipIf(process.platform !== "linux")(
     "leaves no watchdog behind when the flow's process is killed",
     async () => {
+      // In namespaces the numbers of processes would tell nothing here, and the end of the first one ends all.
+      worker.kill("SIGTERM");
+      await worker.exited;
+      worker = await stack.startWorker();
       const { runId, work } = await started("dies");
       const run = await stack.waitForRun(runId);
       expect(run, JSON.stringify(run.error)).toMatchObject({ state: "failed", cause: "killed" });

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { SpecInput } from "@towpath/contract";
@@ -170,6 +170,62 @@ def main() -> list[float]:
     await expect.poll(() => readdir(join(testEnv.dir, "state/attempts")), { timeout: 60_000 }).toEqual([]);
   });
 });
+
+/** A control group with little memory. Null: none can be made here. */
+function memoryGroup(): string | null {
+  const name = `towpath-test-${process.pid}`;
+  const kinds = [
+    { folder: "/sys/fs/cgroup/memory", limit: "memory.limit_in_bytes" },
+    { folder: "/sys/fs/cgroup", limit: "memory.max" },
+  ];
+  for (const { folder, limit } of kinds) {
+    const group = join(folder, name);
+    try {
+      mkdirSync(group);
+    } catch {
+      continue;
+    }
+    try {
+      writeFileSync(join(group, limit), String(MEMORY_BYTES));
+      return group;
+    } catch {
+      rmdirSync(group);
+    }
+  }
+  return null;
+}
+/** Enough for a worker, and less than the attempt below takes. */
+const MEMORY_BYTES = 768 * 2 ** 20;
+
+test.skipIf(!hasPython).each(WALLS_TO_TEST)(
+  "an attempt that the kernel kills for want of memory ends as oom, behind $name",
+  async (its) => {
+    wall = its;
+    const group = memoryGroup();
+    if (group === null)
+      return void console.warn("SKIPPED: no control group with a limit of memory can be made.");
+    onTestFinished(async () => {
+      await workers.end();
+      // Busy until its last process has left it.
+      await expect.poll(() => tryRemove(group), { timeout: 60_000 }).toBe(true);
+    });
+    const worker = await start();
+    // Before it has read how often its group ran out of memory.
+    writeFileSync(join(group, "cgroup.procs"), String(worker.child.pid));
+    const attempt = testEnv.plane.submit(await command("exec python3 -c 'print(len(bytearray(2 * 2**30)))'"));
+    const end = await testEnv.plane.untilEnded(attempt);
+    expect(end, linesOf(attempt).join("\n")).toMatchObject({ outcome: "failed", cause: "oom" });
+  },
+);
+
+function tryRemove(group: string): boolean {
+  try {
+    rmdirSync(group);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 const inNamespaces = WALLS_TO_TEST.filter(({ hasNamespaces }) => hasNamespaces);
 describe.each(inNamespaces)("in namespaces, behind $name", (its) => {

@@ -6,7 +6,7 @@ import { type KillGroupOptions, killGroup, killMarked } from "../host/index.ts";
 import { JournalError } from "../journal/index.ts";
 import { decideEnding, type Ending, type ExitStatus, lastOutput } from "../launch/index.ts";
 import { redactControl } from "../secrets/index.ts";
-import { processesUnder } from "../walls/index.ts";
+import { isWatchdog, processesUnder } from "../walls/index.ts";
 import type { ClaimedAttempt, HeldProcess } from "./claimed-attempt.ts";
 import { cleanUp } from "./clean-up.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
@@ -129,7 +129,8 @@ async function killLeftovers(
   const options: KillGroupOptions = { orphanMarker: mark, leaderJustEnded, onOrphan: note };
   try {
     // The end of the first process would end these too, before they could be named.
-    if (isInside(claimed)) for (const row of await processesUnder(identity.pid)) note(row);
+    if (isInside(claimed))
+      for (const row of await processesUnder(identity.pid)) if (!isWatchdog(row.pid)) note(row);
     await killGroup(identity, "SIGKILL", options);
     const left =
       mark === "" ? [] : await killMarked(mark, { root: identity, sleep: deps.sleep, onKill: note });

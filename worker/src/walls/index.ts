@@ -20,6 +20,7 @@ export {
   runAsOf,
 } from "./run-as.ts";
 export { type AttemptValues, closeValues, openValues } from "./share-store.ts";
+export { isWatchdog } from "./user-processes.ts";
 export { type AttemptUser, NoUserFree } from "./users.ts";
 export { hiddenFor, storeParts, type View } from "./view.ts";
 export {

@@ -24,8 +24,17 @@ export async function processesOf(isOf: (uid: number) => boolean): Promise<numbe
   return found;
 }
 
+/** The program that watches the time limits of a Python flow. It ends by itself, a moment after the flow's process. */
+const WATCHDOG = "towpath._internal.watchdog.guard";
+
+/** Whether a process is a watchdog, which no author has started. It may call itself one: only its name in the log depends on it. */
+export function isWatchdog(pid: number): boolean {
+  return readProcFile(`/proc/${pid}/cmdline`)?.includes(WATCHDOG) === true;
+}
+
 /**
  * Kills all processes of a user, whatever groups, sessions and environments they have, until none is left.
+ * @param onKill Called with each killed process but watchdogs.
  * @returns Whether none is left.
  */
 export async function killUser(uid: number, onKill?: (row: ProcessRow) => void): Promise<boolean> {
@@ -34,9 +43,10 @@ export async function killUser(uid: number, onKill?: (row: ProcessRow) => void):
     if (left.length === 0) return true;
     for (const pid of left) {
       const row = await readProcess(pid);
+      const isNamed = row !== undefined && onKill !== undefined && !isWatchdog(pid);
       try {
         process.kill(pid, "SIGKILL");
-        if (row !== undefined) onKill?.(row);
+        if (isNamed) onKill(row);
       } catch {
         // It has just ended.
       }
