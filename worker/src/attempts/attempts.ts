@@ -11,6 +11,7 @@ import {
 } from "@towpath/contract";
 import { freeOf, type Stock, type Taken, take } from "../compute/index.ts";
 import { failpoint } from "../host/failpoint.ts";
+import { callAt } from "../host/index.ts";
 import type { ClaimSource, RenewSource, Reporting, ReportSource } from "../protocol/index.ts";
 import type { DatabaseWatch } from "../state/database-watch.ts";
 import { createBreaker, type Paused } from "./breaker.ts";
@@ -327,7 +328,9 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   }
 
   #wakeAfter(ms: number): void {
-    setTimeout(() => this.#options.wake.claim(), ms).unref();
+    const { bootClock } = this.#deps;
+    // Too soon, a poll would offer nothing, and nobody would end it.
+    callAt(bootClock, { atMs: bootClock.nowMs() + ms, call: () => this.#options.wake.claim() });
   }
 
   async until(isSo: () => boolean, ms: number): Promise<boolean> {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { bootTimeClock, sleep, wallClock } from "./clock.ts";
+import { bootTimeClock, callAt, sleep, wallClock } from "./clock.ts";
 
 /** A machine whose uptime counts suspended time in steps of 10 ms, and whose monotonic clock does not. */
 function machine() {
@@ -80,4 +80,17 @@ test("the real clocks move with real time", async () => {
 
 test.runIf(process.platform === "linux")("two boot-time clocks of one boot agree to a step", () => {
   expect(Math.abs(bootTimeClock().nowMs() - bootTimeClock().nowMs())).toBeLessThan(50);
+});
+
+test("a call at a time never comes before the clock has reached it, however early the timer fires", async () => {
+  const beganMs = performance.now();
+  // Each timer fires when only half of its time has passed by this clock.
+  const slow = { nowMs: () => (performance.now() - beganMs) / 2 };
+  const atMs = slow.nowMs() + 40;
+  const { promise, resolve } = Promise.withResolvers<number>();
+  callAt(slow, { atMs, call: () => resolve(slow.nowMs()) });
+  expect(await promise).toBeGreaterThanOrEqual(atMs);
+  const called: string[] = [];
+  callAt(slow, { atMs: 0, call: () => void called.push("at once") });
+  expect(called).toEqual(["at once"]);
 });

@@ -20,6 +20,16 @@ export const sleep: Sleep = async (ms, signal) => {
   await timerSleep(ms, undefined, signal ? { signal } : {});
 };
 
+/**
+ * Calls a function as soon as a clock has reached a time. A timer may fire a millisecond early, and the function would then find that it
+ * is too soon. It keeps no process alive.
+ */
+export function callAt(clock: Clock, { atMs, call }: { atMs: number; call: () => void }): void {
+  const leftMs = atMs - clock.nowMs();
+  if (leftMs <= 0) call();
+  else setTimeout(() => callAt(clock, { atMs, call }), Math.ceil(leftMs)).unref();
+}
+
 /** What a boot-time clock reads. Tests replace it. */
 export interface BootTimeSources {
   /** Seconds since boot, with suspended time; undefined where the system does not say. */

@@ -1,3 +1,3 @@
-export { bootTimeClock, type Clock, type Sleep, sleep, wallClock } from "./clock.ts";
+export { bootTimeClock, type Clock, callAt, type Sleep, sleep, wallClock } from "./clock.ts";
 export { describeProcesses, findMarked, killMarked } from "./marked-processes.ts";
 export { type KillGroupOptions, killGroup, waitForExit } from "./process-group.ts";

@@ -10,7 +10,7 @@ import {
 } from "@towpath/contract";
 import { handleOf, jobResultOf } from "../attempts/index.ts";
 import { failpoint } from "../host/failpoint.ts";
-import type { Clock, Sleep } from "../host/index.ts";
+import { type Clock, callAt, type Sleep } from "../host/index.ts";
 import type { TendSource } from "../protocol/index.ts";
 import { sealJobChange, type WorkerKeyring } from "../sealing/index.ts";
 import { redactJobChange } from "../secrets/index.ts";
@@ -142,8 +142,9 @@ export class Jobs implements TendSource {
   }
 
   #leaveToOthers(tended: Tended): void {
-    this.#restsUntilMs = this.#deps.bootClock.nowMs() + GIVEN_BACK_MS;
-    setTimeout(this.#deps.wake, GIVEN_BACK_MS).unref();
+    const { bootClock, wake } = this.#deps;
+    this.#restsUntilMs = bootClock.nowMs() + GIVEN_BACK_MS;
+    callAt(bootClock, { atMs: this.#restsUntilMs, call: wake });
     this.#giveBack(tended);
   }
 
