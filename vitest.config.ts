@@ -26,7 +26,7 @@ const long = [
   "test/canary/canary.test.ts",
   "test/chaos/{attack-mutations,mutations,python-mutations,short}.test.ts",
   "test/docs/{backup-and-restore,code-registries,set-up}.test.ts",
-  "test/e2e/{dev-sealed,job-takeover,remote-ledger,replay,rotated-keys,sealed,sealed-jobs,signers,upgrade}.test.ts",
+  "test/e2e/{dev-sealed,job-takeover,remote-ledger,replay,rotated-keys,sealed,sealed-jobs,signers,stored-logs,upgrade}.test.ts",
   "test/package/package.test.ts",
   "test/python/{killed-anywhere,many-calls,mutations,other-interpreters,type-checkers}.test.ts",
   "worker/src/behind-walls.test.ts",

@@ -11,12 +11,13 @@ const ENTRIES: readonly (readonly string[])[] = [
   ["index", "client", "config", "deploy", "testing"].map((name) => `sdk/flow/src/${name}.ts`),
   // Compiled separately: the compiler emits nothing for modules that it reaches through node_modules.
   ["index", "words"].map((name) => `sdk/contract/src/${name}.ts`),
-  ["sdk/client/src/index.ts"],
+  ["index", "stored/reader"].map((name) => `sdk/client/src/${name}.ts`),
 ];
 
 /** Packages that exist only in the workspace, and where their declarations are in the package. */
 const INTERNAL: Readonly<Record<string, string>> = {
   "@towpath/client": "client/src/index.js",
+  "@towpath/client/stored": "client/src/stored/reader.js",
   "@towpath/contract": "contract/src/index.js",
   "@towpath/contract/words": "contract/src/words.js",
 };

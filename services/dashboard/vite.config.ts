@@ -4,13 +4,17 @@ import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
 /** Descriptions of fields and summaries of routes are for the reference documentation. Browsers do not need them. */
-const DESCRIPTIONS = /\s*\.describe\(\s*(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`$]*`),?\s*\)/g;
+const DESCRIPTIONS =
+  /\s*\.describe\(\s*(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`$]|\$\{[\w.]+\})*`),?\s*\)/g;
 
 /** The problems of a route are for the server and the reference: a client learns them from answers. */
 const PROBLEMS = /\bproblems:\s*\[[^\]]*\],/g;
 
-/** The summary and the slice of a route. */
-const SUMMARIES = /\b(?:summary|slice):\s*"(?:[^"\\\n]|\\.)*",/g;
+/** The summary, the slice and the rate limit of a route. */
+const SUMMARIES = /\b(?:summary|slice|rate):\s*"(?:[^"\\\n]|\\.)*",/g;
+
+/** What clients do not use of a route: who may call it, the status of its answer, and that it must not be repeated. */
+const OF_SERVER = /^ +(?:permission: "[\w-]+"|status: \d+|repeatable: false),\n/gm;
 
 const withoutDescriptions: Plugin = {
   name: "towpath:without-descriptions",
@@ -19,7 +23,10 @@ const withoutDescriptions: Plugin = {
   transform: (code, id) =>
     id.includes("/sdk/contract/src/")
       ? {
-          code: code.replace(DESCRIPTIONS, "").replace(SUMMARIES, "").replace(PROBLEMS, ""),
+          code: (id.endsWith("routes.ts") ? code.replace(OF_SERVER, "") : code)
+            .replace(DESCRIPTIONS, "")
+            .replace(SUMMARIES, "")
+            .replace(PROBLEMS, ""),
           map: null,
         }
       : null,

@@ -21,7 +21,7 @@ test("the page seals a workspace: each command works, and the settings are those
   const [create = "", store = "", , seal = ""] = pageBlocks(PAGE)
     .filter(({ language }) => language === "sh")
     .map(({ text }) => text);
-  const [settings = "", rotated = ""] = pageBlocks(PAGE)
+  const [settings = "", rotated = "", storing = ""] = pageBlocks(PAGE)
     .filter(({ language }) => language === "json")
     .map(({ text }) => here(text));
 
@@ -51,6 +51,10 @@ test("the page seals a workspace: each command works, and the settings are those
     )
     .toBe(2);
   expect(next.output()).not.toContain("workspace key");
+
+  const stores = await stack.startWorker({ name: "stores", settings: JSON.parse(storing) });
+  await stores.waitFor(/ready: polling for work/);
+  expect(JSON.parse(storing)).toMatchObject({ logs: "stored" });
 
   const keyless = await stack.startWorker({ name: "keyless" });
   await keyless.exited;

@@ -247,6 +247,10 @@ async function resolveSettings(
   const [firstKey, ...olderKeys] = (given ?? []).map((source) => secretSource(source, ground));
   if (firstKey === undefined && settings.sealedOnly)
     faults.push('sealedOnly: needs "workspaceKeys", with which sealed values are opened.');
+  if (firstKey === undefined && settings.logs !== undefined)
+    faults.push(
+      `logs: "${settings.logs}" needs "workspaceKeys", which seal the lines. Create a key with \`towpath workspace new-key\`.`,
+    );
   if (faults.length > 0) throw new ConfigError(faults);
   return {
     ...rest,

@@ -7,6 +7,7 @@ import { ConfigError, loadConfig, logFormat, ownEnvironment, type WorkerConfig }
 import { armFailpoints } from "./host/failpoint.ts";
 import { JournalError } from "./journal/index.ts";
 import { describeWalls } from "./raise-walls.ts";
+import { LogsUnreadable } from "./sealing/index.ts";
 import { SecretUnavailable } from "./secrets/index.ts";
 import { printValues } from "./secrets/print-values.ts";
 import { startWarnings } from "./start-warnings.ts";
@@ -120,7 +121,9 @@ function faultsText({ faults }: ConfigError): string {
 
 function fatalOf(error: unknown): Fatal {
   if (error instanceof ConfigError) return { code: "configuration", message: faultsText(error) };
-  if (error instanceof JournalError || error instanceof Refused || error instanceof WrongWorkspace)
+  if (error instanceof WrongWorkspace || error instanceof LogsUnreadable)
+    return { code: error.code, message: error.message };
+  if (error instanceof JournalError || error instanceof Refused)
     return { code: error.code, message: error.message };
   if (error instanceof WallImpossible) return { code: "wall-impossible", message: error.message };
   if (error instanceof StateError) return { code: "state", message: error.message };

@@ -303,6 +303,12 @@ export const Settings = z.strictObject({
     .describe(
       "True: refuses runs and answers with plain values even if the control plane says that the workspace is not sealed. Needs `workspaceKeys`.",
     ),
+  logs: z
+    .enum(["sealed", "stored"])
+    .optional()
+    .describe(
+      '`"sealed"`: log lines leave only as ciphertext. `"stored"`: the texts of log lines stay in the store of the run, as sealed files, and a worker sends them to readers on demand. Both need `workspaceKeys`. Unset: lines leave sealed if there are `workspaceKeys`, else as plain text. The control plane cannot change it.',
+    ),
   python: z
     .strictObject({
       interpreters: z.record(Name, z.string().min(1)).default({}),

@@ -40,7 +40,7 @@ import {
   startTending,
 } from "./protocol/index.ts";
 import { raiseWalls } from "./raise-walls.ts";
-import { readKeyring, type WorkerKeyring } from "./sealing/index.ts";
+import { checkSessionReads, readKeyring, type WorkerKeyring } from "./sealing/index.ts";
 import { LiveSecrets, readWorkerKey, SecretUnavailable, watchSecrets } from "./secrets/index.ts";
 import { removeIfAny } from "./state/atomic-file.ts";
 import { DatabaseWatch } from "./state/database-watch.ts";
@@ -214,6 +214,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     onAnswer: (said, sentAtMs) => database.heard(said, sentAtMs),
     onSession: async (session, sentAtMs) => {
       checkSessionWorkspace(config, session.workspaceId);
+      checkSessionReads(config, session);
       database.heard(session, sentAtMs);
       late.passesStored = session.reads === true;
       // A control plane that does not wait for the offering takes the first poll as the list of all held attempts.

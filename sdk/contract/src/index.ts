@@ -59,6 +59,7 @@ export * from "./sealing/fields.ts";
 export * from "./sealing/keys.ts";
 export * from "./sealing/marked.ts";
 export * from "./sealing/place.ts";
+export * from "./sealing/reads.ts";
 export * from "./sealing/seal.ts";
 export * from "./sealing/stored.ts";
 export * from "./words.ts";

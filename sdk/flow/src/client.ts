@@ -14,6 +14,13 @@ export {
   UnexpectedAnswer,
 } from "@towpath/client";
 export {
+  type OpenedEntries,
+  type StoredFault,
+  StoredReader,
+  type StoredReaderOptions,
+  StoredUnreadable,
+} from "@towpath/client/stored";
+export {
   type Deployment,
   type DeploymentVersion,
   isFinalRunState,

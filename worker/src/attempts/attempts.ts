@@ -178,7 +178,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   }
 
   reporting(): Reporting[] {
-    const pending: Reporting[] = this.all().filter((claimed) => claimed.pending);
+    const pending: Reporting[] = this.all().filter((claimed) => claimed.sendable);
     return this.asked.size === 0 ? pending : [...pending, ...this.asked.values()];
   }
 
@@ -187,7 +187,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   }
 
   endsUnreported(): boolean {
-    return this.all().some(({ phase, pending }) => phase === "closing" && pending);
+    return this.all().some(({ phase, sendable }) => phase === "closing" && sendable);
   }
 
   sending(): void {

@@ -16,6 +16,7 @@ import { type RunSeal, sealOf } from "../sealing/index.ts";
 import type { AttemptUser } from "../walls/index.ts";
 import { type AttemptStore, openStore, type StoredAttempt } from "./attempt-store.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
+import { linesStoreOf } from "./lines-store.ts";
 import { claimName } from "./paths.ts";
 import { isBusy, isOver, movePhase, type Phase, type PhaseMove } from "./phases.ts";
 import { Spool } from "./spool.ts";
@@ -80,6 +81,8 @@ export class ClaimedAttempt implements Reporting {
   stored: StoredAttempt | null = null;
   /** The worker's amounts that it has. Null: only a slot. */
   taken: Taken | null = null;
+  /** The store that its verified spec names; null: the default one. Undefined before the verification. */
+  specStore: string | null | undefined;
   /** Why the control plane did not accept the start, as an earlier process of this worker heard. */
   declined: string | null = null;
   /** Why it is given back at once. */
@@ -206,6 +209,7 @@ export class ClaimedAttempt implements Reporting {
       fence: this.fence,
       runId: assignment?.runId,
       seal: assignment && (await this.#sealOf(assignment)),
+      lines: linesStoreOf(this.#deps, this),
     });
   }
 
@@ -244,6 +248,11 @@ export class ClaimedAttempt implements Reporting {
   get pending(): boolean {
     const ours = this.#phase !== "abandoned" && this.stop !== "abandoned";
     return ours && this.#spool?.pending === true;
+  }
+
+  /** Whether some of it can be sent now. */
+  get sendable(): boolean {
+    return this.pending && this.#spool?.sendable === true;
   }
 
   /** Whether something waits for that report. */

@@ -42,7 +42,7 @@ export interface AttemptDeps {
   readonly sleep: Sleep;
   readonly config: Pick<
     WorkerConfig,
-    "environment" | "registries" | "store" | "stores" | "journal" | "url" | "python" | "sealedOnly"
+    "environment" | "registries" | "store" | "stores" | "journal" | "url" | "python" | "sealedOnly" | "logs"
   >;
   readonly secrets: LiveSecrets;
   readonly keyrings: Keyrings;

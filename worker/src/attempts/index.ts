@@ -8,3 +8,4 @@ export { createPreallocation, type Preallocation } from "./preallocation.ts";
 export { bringProgram } from "./prepare.ts";
 export { decodeEntry } from "./spool-records.ts";
 export { closeStoredValues, openStoredValues, StoresById, storeMarks, storeOfSpec } from "./store-access.ts";
+export { placeOf, readPlaces, withPlace } from "./stored-places.ts";

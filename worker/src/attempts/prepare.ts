@@ -87,6 +87,7 @@ export async function prepareAttempt(
   const sealedOnly = deps.config.sealedOnly || (sealed && deps.keyring !== null);
   const parameters = openParameters(deps.keyring, { assignment, workspaceId, sealedOnly });
   const spec = await verifyAssignment(deps.trust, { assignment: { ...assignment, parameters }, workspaceId });
+  claimed.specStore = spec.store;
   checkEnvironment(deps.config, spec.entry);
   deps.allot(claimed, computeOf(spec, assignment.trigger));
   await keepEnvironment(deps, claimed, spec);

@@ -22,8 +22,15 @@ export const Position = z.object({
 });
 export type Position = z.infer<typeof Position>;
 
-/** A record as the journal holds it: what is reported, and the position. */
-export const Entry = z.object({ at: Position, record: z.looseObject({ type: z.string() }) });
+/**
+ * A record as the journal holds it: what is reported, and the position. The texts of lines that go into the customer's store are
+ * beside the record, because they are never reported.
+ */
+export const Entry = z.object({
+  at: Position,
+  record: z.looseObject({ type: z.string() }),
+  texts: z.array(z.string()).optional(),
+});
 export type Entry = z.infer<typeof Entry>;
 
 /** The fields of a position in the note beside an acknowledgement, 8 bytes each. */
@@ -56,16 +63,25 @@ export interface LaneHistory {
   readonly before: number;
   /** The types of all records in the lane's file, with their numbers. */
   readonly types: ReadonlyMap<string, number>;
+  /** The last record that has texts for the customer's store; 0 when none has. */
+  readonly texts: number;
 }
 
 /** The history of a lane without records. */
-export const NO_HISTORY: LaneHistory = { lastSeq: 0, last: null, flow: 0, before: 0, types: new Map() };
+export const NO_HISTORY: LaneHistory = {
+  lastSeq: 0,
+  last: null,
+  flow: 0,
+  before: 0,
+  types: new Map(),
+  texts: 0,
+};
 
 /** Reads a lane's file to its end. Returns an empty history when there is none. */
 export async function readHistory(dir: string, lane: JournalLane): Promise<LaneHistory> {
   let last: Position | null = null;
   let lastSeq = 0;
-  let [flow, before] = [0, 0];
+  let [flow, before, texts] = [0, 0, 0];
   const types = new Map<string, number>();
   try {
     const { records } = await readJournal({ dir, lane });
@@ -76,11 +92,12 @@ export async function readHistory(dir: string, lane: JournalLane): Promise<LaneH
       // A line printed during a batch can follow it with the position from before it.
       if (entry.at.flow > flow) [flow, before] = [entry.at.flow, entry.at.before];
       types.set(entry.record.type, seq);
+      if (entry.texts !== undefined) texts = seq;
     }
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
-  return { lastSeq, last, flow, before, types };
+  return { lastSeq, last, flow, before, types, texts };
 }
 
 /** Reads an entry that this worker wrote. */
@@ -89,7 +106,11 @@ export function decodeEntry(payload: Buffer): Entry {
 }
 
 /** Writes an entry as bytes. */
-export function encodeEntry(entry: { at: Position; record: object }): Buffer {
+export function encodeEntry(entry: {
+  at: Position;
+  record: object;
+  texts?: readonly string[] | undefined;
+}): Buffer {
   return Buffer.from(JSON.stringify(entry), "utf8");
 }
 
@@ -99,16 +120,26 @@ export interface LanePage {
   readonly bytes: number;
   /** The last of them, and its position. */
   readonly last?: { readonly seq: number; readonly at: Position } | undefined;
+  /** Those whose texts go into the customer's store. */
+  readonly texts: ReadonlySet<number>;
 }
 
-/** The next records of a lane that are not acknowledged. */
-export async function readPending(journal: Journal, budget: PageBudget): Promise<LanePage> {
-  if (journal.lastSeq <= journal.acknowledgedSeq) return { records: [], bytes: 0 };
+/** A page without records. */
+export const NO_PAGE: LanePage = { records: [], bytes: 0, texts: new Set() };
+
+/** The next records of a lane that are not acknowledged, up to a number. */
+export async function readPending(
+  journal: Journal,
+  { budget, through }: { budget: PageBudget; through: number },
+): Promise<LanePage> {
+  if (Math.min(journal.lastSeq, through) <= journal.acknowledgedSeq) return NO_PAGE;
   const page = await journal.pending({ maxRecords: budget.records, maxBytes: budget.bytes });
-  const bytes = page.reduce((sum, { payload }) => sum + payload.length, 0);
-  const entries = page.map(({ seq, payload }) => ({ seq, ...decodeEntry(payload) }));
+  const sent = page.filter(({ seq }) => seq <= through);
+  const bytes = sent.reduce((sum, { payload }) => sum + payload.length, 0);
+  const entries = sent.map(({ seq, payload }) => ({ seq, ...decodeEntry(payload) }));
   const last = entries.at(-1);
-  return { records: entries.map(({ seq, record }) => ({ ...record, seq })), bytes, last };
+  const texts = new Set(entries.filter((entry) => entry.texts !== undefined).map(({ seq }) => seq));
+  return { records: entries.map(({ seq, record }) => ({ ...record, seq })), bytes, last, texts };
 }
 
 /** The position of a record that is not acknowledged yet; undefined if it cannot be read. */
@@ -120,19 +151,22 @@ export async function positionAt(journal: Journal, seq: number): Promise<Positio
 /** Like `readPending`, for records that were acknowledged before. Only the file still has them. */
 export async function readAfter(
   dir: string,
-  args: { lane: JournalLane; afterSeq: number; budget: PageBudget },
+  args: { lane: JournalLane; afterSeq: number; through: number; budget: PageBudget },
 ): Promise<LanePage> {
   const records: NumberedRecord[] = [];
+  const texts = new Set<number>();
   let bytes = 0;
   const reading = await readJournal({ dir, lane: args.lane });
   for await (const { seq, payload } of reading.records) {
-    if (seq <= args.afterSeq) continue;
+    if (seq <= args.afterSeq || seq > args.through) continue;
     bytes += payload.length;
     if (records.length > 0 && bytes > args.budget.bytes) break;
-    records.push({ ...decodeEntry(payload).record, seq });
+    const entry = decodeEntry(payload);
+    records.push({ ...entry.record, seq });
+    if (entry.texts !== undefined) texts.add(seq);
     if (records.length >= args.budget.records) break;
   }
-  return { records, bytes };
+  return { records, bytes, texts };
 }
 
 /** Bytes of lines in one record. Many records of this size fit in a report. */

@@ -17,9 +17,11 @@ import {
   type BulkItem,
   encodeEntry,
   encodeNote,
+  type Grouped,
   groupLines,
   type LanePage,
   missing,
+  NO_PAGE,
   type Position,
   positionAt,
   readAfter,
@@ -28,6 +30,7 @@ import {
   StoredMarks,
   standIn,
 } from "./spool-records.ts";
+import { type LinesStore, StoredLines } from "./stored-lines.ts";
 
 /** The reasons given for lost lines. */
 const GAP_REASONS = {
@@ -90,6 +93,8 @@ export class Spool {
   readonly #dir: string;
   /** Seals each record before it is journaled, so that the journal shows what left. Null: nothing is sealed. */
   readonly #seal: RunSeal | null;
+  /** Brings the texts of lines into the customer's store. Null: they are reported. */
+  readonly #lines: StoredLines | null;
   #started: number | undefined;
   #terminal: number | undefined;
   readonly #gaps: Gap[] = [];
@@ -115,8 +120,10 @@ export class Spool {
     dir: string;
     types: ReadonlyMap<string, number>;
     seal: RunSeal | null;
+    lines: StoredLines | null;
   }) {
     this.#seal = args.seal;
+    this.#lines = args.lines;
     this.#control = args.control;
     this.#bulk = args.bulk;
     this.#position = args.position;
@@ -136,14 +143,22 @@ export class Spool {
    */
   static async open(
     deps: SpoolDeps,
-    args: { dir: string; fence: Fence; runId?: string | undefined; seal?: RunSeal | null },
+    args: {
+      dir: string;
+      fence: Fence;
+      runId?: string | undefined;
+      seal?: RunSeal | null;
+      lines?: LinesStore | null;
+    },
   ): Promise<Spool> {
     const { dir } = args;
     const [control, bulk] = await openSpoolLanes(deps, args);
     const controlHistory = await historyOf(dir, control);
     const bulkHistory = throughAcknowledged(await historyOf(dir, bulk), bulk);
     const newest = controlHistory.flow > bulkHistory.flow ? controlHistory : bulkHistory;
-    return new Spool({
+    const last = bulkHistory.texts;
+    const lines = args.lines ? await StoredLines.open(args.lines, { dir, journal: bulk, last }) : null;
+    const spool = new Spool({
       control,
       bulk,
       // The bulk lane knows the lines and the files. The flow sends a batch again that is perhaps only half here.
@@ -152,7 +167,10 @@ export class Spool {
       dir,
       types: controlHistory.types,
       seal: args.seal ?? null,
+      lines,
     });
+    if (spool.terminated) lines?.flush();
+    return spool;
   }
 
   /** The journal has all records of the flow up to this number. */
@@ -206,11 +224,17 @@ export class Spool {
 
   /** Whether there is something to report. */
   get pending(): boolean {
+    return this.sendable || this.#bulk.lastSeq > this.#bulk.acknowledgedSeq;
+  }
+
+  /** Whether some of it can be sent now. The rest waits until its texts are in the customer's store. */
+  get sendable(): boolean {
+    const ready = Math.min(this.#bulk.lastSeq, this.#readyThrough("bulk"));
     return (
       this.#found !== null ||
       this.#again.size > 0 ||
       this.#control.lastSeq > this.#control.acknowledgedSeq ||
-      this.#bulk.lastSeq > this.#bulk.acknowledgedSeq
+      ready > this.#bulk.acknowledgedSeq
     );
   }
 
@@ -229,7 +253,10 @@ export class Spool {
     const terminal = TERMINAL.some((type) => type === record.type);
     const payload = encodeEntry({ at: this.#position, record: this.#seal?.control(record) ?? record });
     const { lastSeq = 0 } = await this.#control.append([payload], { essential: terminal });
-    if (terminal) this.#terminal = lastSeq;
+    if (terminal) {
+      this.#terminal = lastSeq;
+      this.#lines?.flush();
+    }
     if (record.type === "started") this.#started = lastSeq;
     return lastSeq;
   }
@@ -346,6 +373,7 @@ export class Spool {
   }
 
   async close(): Promise<void> {
+    await this.#lines?.close();
     await this.#control.close();
     await this.#bulk.close();
   }
@@ -367,6 +395,7 @@ export class Spool {
 
   async #appendBulk(items: readonly BulkItem[]) {
     const payloads: Buffer[] = [];
+    const withTexts: number[] = [];
     const lineCounts: Gap[] = [];
     for (const owed of this.#gaps.splice(0)) {
       payloads.push(this.#gapEntry(owed));
@@ -377,37 +406,69 @@ export class Spool {
       const lines = "lines" in record ? record.lines.length : 0;
       const flow = record.flow ?? this.#position.flow;
       this.#position = { ...this.#position, ...record.read, line: firstLine + lines };
-      const body = "lines" in record ? { type: "log", firstLine, lines: record.lines } : record.item;
-      payloads.push(encodeEntry({ at: { ...this.#position, flow }, record: body }));
+      const { body, texts } = this.#entryOf(record, firstLine);
+      payloads.push(encodeEntry({ at: { ...this.#position, flow }, record: body, texts }));
+      if (texts !== undefined) withTexts.push(payloads.length - 1);
       lineCounts.push({ firstLine, lines, reason: "full" });
     }
     if (payloads.length === 0) return;
-    const { dropped } = await this.#bulk.append(payloads);
+    const { dropped, firstSeq = 0 } = await this.#bulk.append(payloads);
+    const stored = withTexts.filter((index) => index < payloads.length - dropped);
+    const last = stored.at(-1);
+    if (last !== undefined) {
+      const bytes = stored.reduce((sum, index) => sum + (payloads[index]?.length ?? 0), 0);
+      this.#lines?.journaled({ seq: firstSeq + last, bytes });
+    }
     for (const lost of lineCounts.slice(lineCounts.length - dropped)) {
       if (lost.lines > 0) this.#owe(lost);
       else this.#oweArtifact();
     }
   }
 
-  /** Sealed before lines are grouped: ciphertext is longer. */
+  /** Sealed before lines are grouped: ciphertext is longer. Lines for the customer's store are sealed there. */
   #sealed(one: BulkItem): BulkItem {
     if (this.#seal === null) return one;
     const { item } = one;
-    return { ...one, item: "type" in item ? this.#seal.bulk(item) : this.#seal.line(item) };
+    if ("type" in item) return { ...one, item: this.#seal.bulk(item) };
+    return this.#lines?.isOn === true ? one : { ...one, item: this.#seal.line(item) };
+  }
+
+  /** What is reported of a record, and the texts that stay. */
+  #entryOf(record: Grouped, firstLine: number): { body: object; texts?: readonly string[] } {
+    if ("item" in record) return { body: record.item };
+    if (this.#lines?.isOn !== true) return { body: { type: "log", firstLine, lines: record.lines } };
+    const lines = record.lines.map((line) => ({ ...line, text: "" }));
+    return { body: { type: "log", firstLine, lines }, texts: record.lines.map(({ text }) => text) };
+  }
+
+  /** Records of a lane up to here can be sent. */
+  #readyThrough(lane: JournalLane): number {
+    return lane === "bulk" && this.#lines !== null ? this.#lines.readyThrough : Number.POSITIVE_INFINITY;
   }
 
   async #readLane(journal: Journal, budget: PageBudget): Promise<LanePage> {
     const again = this.#again.get(journal.lane);
-    if (again === undefined) return await readPending(journal, budget);
+    const through = this.#readyThrough(journal.lane);
+    const lines = this.#lines;
+    if (again === undefined) {
+      const page = await readPending(journal, { budget, through });
+      if (lines === null || page.texts.size === 0) return page;
+      const asSent = (one: NumberedRecord) => (page.texts.has(one.seq) ? lines.asSent(one) : one);
+      return { ...page, records: page.records.map(asSent) };
+    }
     const { lane, acknowledgedSeq } = journal;
-    const page = await readAfter(this.#dir, { lane, afterSeq: again, budget });
+    const found = await readAfter(this.#dir, { lane, afterSeq: again, through, budget });
+    const page =
+      lines === null || found.texts.size === 0
+        ? found
+        : { ...found, records: await lines.asSentAgain(found.records, found.texts) };
     const first = page.records[0]?.seq ?? acknowledgedSeq + 1;
     if (first <= again + 1) return page;
     // The journal dropped these records to make room. Without a stand-in, the control plane would never take the
     // later ones.
     const count = Math.min(first - again - 1, budget.records);
     const records = Array.from({ length: count }, (_, index) => missing(lane, again + 1 + index));
-    return { records, bytes: 0 };
+    return { ...NO_PAGE, records };
   }
 
   async #acknowledgeLane(journal: Journal, seq: number): Promise<boolean> {
@@ -418,6 +479,7 @@ export class Spool {
     else this.#again.delete(journal.lane);
     const changes = through !== before;
     if (journal === this.#control) this.stored.acknowledged(through);
+    else this.#lines?.acknowledged(through);
     await journal.acknowledge(through, await this.#noteAt(journal, through));
     return changes;
   }

@@ -135,6 +135,15 @@ export async function resolveStore(config: Ground, name: string | null): Promise
   };
 }
 
+/**
+ * A store as the worker itself writes to it.
+ * @throws SecretUnavailable; StoreUnknown.
+ */
+export async function bodyStore(config: Ground, name: string | null): Promise<StoreAccess["store"]> {
+  const { store } = await resolveStore(config, name);
+  return { ...store, ...(storeNamed(config, name).roundSizes === true && { roundSizes: true }) };
+}
+
 interface ValuesGround {
   readonly config: Ground;
   readonly walls: Walls;

@@ -10,3 +10,4 @@ export { WorkerKeyring } from "./keyring.ts";
 export { type RunSeal, type SealedRun, sealCall, sealJobChange, sealOf } from "./outgoing.ts";
 export { maskOf, type PathMask } from "./question-paths.ts";
 export { readKeyring } from "./read-keyring.ts";
+export { checkSessionReads, LogsUnreadable } from "./stored-logs.ts";

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { decodeEntry, readRunId } from "../attempts/index.ts";
+import { decodeEntry, placeOf, readPlaces, readRunId, withPlace } from "../attempts/index.ts";
 import { type JournalLane, readJournal } from "../journal/index.ts";
 import { isMissing } from "../state/atomic-file.ts";
 
@@ -39,8 +39,11 @@ export async function readRun(journals: string, runId: string): Promise<RunReadi
         const reading = await openLane(join(journals, claim), lane);
         if (reading === null) continue;
         removed += reading.reclaimedThroughSeq;
+        const { written } = await readPlaces(join(journals, claim));
         for await (const { seq, payload } of reading.records) {
-          const text = JSON.stringify({ ...decodeEntry(payload).record, seq });
+          const { record, texts } = decodeEntry(payload);
+          const place = texts && placeOf(written, seq);
+          const text = JSON.stringify(place ? withPlace({ ...record, seq }, place) : { ...record, seq });
           yield { claim, lane, acknowledged: seq <= reading.acknowledgedSeq, text };
         }
       }

@@ -387,3 +387,18 @@ test("The npm registry of a worker must answer, and its login must be there", as
   expect(cached("npm cache")).toMatchObject({ ok: true });
   expect(cached("npm registry")).toBeUndefined();
 });
+
+test("what of a log line leaves the machine is said, and stored lines need a key", async () => {
+  const keys = { workspaceKeys: [{ file: "workspace.key" }] };
+  const detailOf = async (config: object) => (await finds({ ...config }))("log lines");
+  expect(await detailOf({})).toMatchObject({ ok: true, detail: expect.stringContaining("plain text") });
+  expect(await detailOf(keys)).toMatchObject({ ok: true, detail: expect.stringContaining("sealed") });
+  expect(await detailOf({ ...keys, logs: "stored" })).toMatchObject({
+    ok: true,
+    detail: expect.stringContaining("stay in the store"),
+  });
+  expect(await detailOf({ logs: "stored" })).toMatchObject({
+    ok: false,
+    fix: expect.stringContaining("towpath workspace new-key"),
+  });
+});

@@ -26,6 +26,7 @@ import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
 import { openSshFiles } from "./ssh-files.ts";
 import { checkStores } from "./stores.ts";
 import { checkLedgerFile, ledgerFault } from "./worker-ledger.ts";
+import { checkLogs, WorkerLogs } from "./worker-logs.ts";
 import { checkNpm, WorkerNpm } from "./worker-npm.ts";
 import { checkPython, WorkerPython } from "./worker-python.ts";
 import { checkWalls } from "./worker-walls.ts";
@@ -91,6 +92,8 @@ const WorkerFile = z.looseObject({
   store: StoreSettings,
   stores: z.record(z.string(), StoreSettings).default({}),
   secrets: z.record(z.string(), SecretSource).default({}),
+  workspaceKeys: z.array(z.unknown()).default([]),
+  logs: WorkerLogs,
   python: WorkerPython.prefault({}),
   npm: WorkerNpm.optional(),
 });
@@ -383,6 +386,7 @@ export async function checkWorkerFile(invocation: Invocation, file: string): Pro
     ...(await checkStores(ground, config)),
     await checkFolder("state", a.at(config.stateDir)),
     ...(await checkWalls(invocation, path)),
+    checkLogs({ logs: config.logs, hasKeys: config.workspaceKeys.length > 0 }),
     ...(await checkSecrets(a)),
     ...(await checkPython({ ...ground, at: a.at }, config.python)),
     ...(await checkNpm({ ...ground, at: a.at }, config.npm)),

@@ -15,6 +15,7 @@ import { findRunId } from "../runs/find.ts";
 import { describeState, exitOfState } from "../runs/outcome.ts";
 import type { LogEntry } from "../runs/run-view.ts";
 import { ofTask } from "./of-task.ts";
+import { type StoredOpener, storedOpener } from "./stored.ts";
 
 const PAGE_LINES = 1000;
 const START = "0:0";
@@ -38,6 +39,8 @@ export interface LogRequest {
 /** A run's log and its filters. */
 interface Log {
   readonly client: Client;
+  /** Opens texts that stay in the customer's store. */
+  readonly opener: StoredOpener;
   readonly params: { readonly runId: string };
   readonly query: { attempt?: number; levels?: string; text?: string; task?: string };
   /** Selects entries for which the server has no filter. */
@@ -61,13 +64,19 @@ function printEntries(invocation: Invocation, entries: readonly LogEntry[], atte
   }
 }
 
+/** The entries with their texts, and without those that are not wanted. */
+async function shown({ opener, params, isWanted }: Log, entries: readonly LogEntry[]): Promise<LogEntry[]> {
+  const opened = await opener.entries(params.runId, entries);
+  return isWanted === undefined ? [...opened] : opened.filter(isWanted);
+}
+
 /** Reads the pages after a cursor up to the present end. @returns The cursor after the last entry. */
 async function* pagesAfter(log: Log, from: string): AsyncGenerator<LogEntry[], string> {
   let after = from;
   for (;;) {
     const query = { ...log.query, after, limit: PAGE_LINES };
     const page = await log.client.getLogs({ params: log.params, query });
-    yield log.isWanted === undefined ? page.entries : page.entries.filter(log.isWanted);
+    yield await shown(log, page.entries);
     if (page.end || page.next === after) return page.next;
     after = page.next;
   }
@@ -93,7 +102,8 @@ async function readTail(log: Log, count: number): Promise<Tail> {
   const { rows } = await log.client.getLogWindow({ params, query: { ...query, limit: 1 } });
   for (let row = Math.max(0, rows - count); row < rows; row += WINDOW_ROWS_MAX) {
     const limit = Math.min(WINDOW_ROWS_MAX, rows - row);
-    entries.push(...(await log.client.getLogWindow({ params, query: { ...query, row, limit } })).entries);
+    const window = await log.client.getLogWindow({ params, query: { ...query, row, limit } });
+    entries.push(...(await shown(log, window.entries)));
   }
   const last = entries.at(-1);
   if (last === undefined) return { entries, next: START };
@@ -102,13 +112,17 @@ async function readTail(log: Log, count: number): Promise<Tail> {
 }
 
 /** The log of a run with the filters. @throws Failure `task-run-not-found` if the run has no such task run. */
-async function logOf(client: Client, args: LogRequest, run: Run): Promise<Log> {
+async function logOf(
+  { client, opener }: Pick<Log, "client" | "opener">,
+  args: LogRequest,
+  run: Run,
+): Promise<Log> {
   const params = { runId: run.id };
   const { text, ...rest } = queryOf(args);
-  const isHere = text !== undefined && (await client.getMe()).workspace.sealed;
-  const contains = isHere ? containing(text) : undefined;
-  const query = contains === undefined ? { ...rest, ...(text !== undefined && { text }) } : rest;
-  const narrowed = { client, params, query, ...(contains && { isWanted: contains }) };
+  const isSealed = text !== undefined && (await client.getMe()).workspace.sealed;
+  const contains = text === undefined ? undefined : containing(text);
+  const query = isSealed || text === undefined ? rest : { ...rest, text };
+  const narrowed = { client, opener, params, query, ...(contains && { isWanted: contains }) };
   if (args.task === undefined) return narrowed;
   const mayCome = args.follow && !isFinalRunState(run.state);
   const found = await ofTask(client, { runId: run.id, written: args.task, mayCome });
@@ -118,7 +132,10 @@ async function logOf(client: Client, args: LogRequest, run: Run): Promise<Log> {
   return { ...narrowed, isWanted: both };
 }
 
-/** Searches here, because the control plane cannot search in sealed lines. Gaps are kept, as the control plane does. */
+/**
+ * Searches here, because the control plane cannot search in sealed lines, and sends every line whose text is in the customer's store. Gaps
+ * are kept, as the control plane does.
+ */
 function containing(text: string): (entry: LogEntry) => boolean {
   const wanted = searchable(text);
   return (entry) => entry.kind === "gap" || searchedText(entry).includes(wanted);
@@ -126,10 +143,12 @@ function containing(text: string): (entry: LogEntry) => boolean {
 
 /** `towpath logs RUN`. @returns The exit code; with `--follow` that of the run's outcome. */
 export async function printLogs(invocation: Invocation, args: LogRequest): Promise<number> {
-  const client = await invocation.client();
+  const connection = await invocation.connect();
+  const { client } = connection;
   const params = { runId: await findRunId(client, args.id) };
   const run = await client.getRun({ params });
-  const log = await logOf(client, args, run);
+  const opener = storedOpener(connection, invocation.output);
+  const log = await logOf({ client, opener }, args, run);
   let attempts = run.attempts > 1;
   const tail = args.tail === undefined ? null : await readTail(log, args.tail);
   printEntries(invocation, tail?.entries ?? [], attempts);

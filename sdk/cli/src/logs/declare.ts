@@ -18,7 +18,7 @@ export function declareLogs(root: Root, carry: Carry): void {
     .option("-f, --follow", "follow the log until the run ends; the exit code is the run's outcome")
     .option(
       "-g, --grep <text>",
-      "print only lines that contain this text; case is ignored; the server searches, and in a sealed workspace this command",
+      "print only lines that contain this text; case is ignored; the server searches; in sealed and stored lines, this command searches",
     )
     .addOption(
       new Option("-l, --level <level>", "print only lines of this level and above").choices(LOG_LEVELS),

@@ -13,6 +13,7 @@ import { EXIT, Failure } from "../failure.ts";
 import { durationBetween, formatAge, formatDuration } from "../kernel/duration.ts";
 import { instantText, localTimes } from "../kernel/instant.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import { storedOpener } from "../logs/stored.ts";
 import { type Output, printable, withoutEmpty } from "../output.ts";
 import { pageNumber } from "../pages.ts";
 import { answerLine } from "./answer.ts";
@@ -50,7 +51,11 @@ export async function run(invocation: Invocation, request: RunRequest & { watch:
     output.next(`\`towpath logs ${created.id} -f\` follows the run`);
     return EXIT.ok;
   }
-  const ended = await followRun(invocation, { client: connection.client, runId: created.id });
+  const ended = await followRun(invocation, {
+    client: connection.client,
+    runId: created.id,
+    opener: storedOpener(connection, output),
+  });
   return EXIT[exitOfState(ended.state)];
 }
 
@@ -129,7 +134,8 @@ const ANSWERED = { kind: "input", state: "satisfied,expired", order: "newest", l
 export async function showRun(invocation: Invocation, id: string): Promise<void> {
   const { output, clock } = invocation;
   const { style } = output;
-  const client = await invocation.client();
+  const connection = await invocation.connect();
+  const { client } = connection;
   const params = { runId: await findRunId(client, id) };
   const one = await client.getRun({ params });
   output.data(one);
@@ -190,9 +196,10 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
     );
     if (children.next !== null) output.line(style.dim(`Only the latest ${CHILDREN_MAX} are listed.`));
   }
+  const opener = storedOpener(connection, output);
   for (const artifact of artifacts.items) {
     output.line();
-    for (const line of artifactLines(artifact, style)) output.line(line);
+    for (const line of artifactLines(await opener.artifact(one.id, artifact), style)) output.line(line);
   }
   if (one.state !== "completed" && isFinalRunState(one.state)) output.line();
   tellNext(output, one);

@@ -2,6 +2,7 @@ import type { Client, StreamedEvent } from "@towpath/client";
 import { isFinalRunState, type Run } from "@towpath/contract";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import type { StoredOpener } from "../logs/stored.ts";
 import { printable, type Style } from "../output.ts";
 import { artifactLines, logLine, progressLine, taskLine, workText } from "./draw.ts";
 import { errorLines } from "./error-lines.ts";
@@ -152,15 +153,30 @@ function printEnding(invocation: Invocation, run: Run, view: RunView): void {
   tellNext(output, run);
 }
 
+/** An event with the texts of its lines. */
+async function openedEvent(
+  event: StreamedEvent,
+  { opener, runId }: { opener?: StoredOpener; runId: string },
+): Promise<StreamedEvent> {
+  if (event.event !== "log" || opener === undefined) return event;
+  return { ...event, data: [...(await opener.entries(runId, event.data))] };
+}
+
 /**
  * Follows a run until it ends: live on a terminal, line by line in a pipe, event by event with `--json`.
  * @returns The ended run.
  */
 export async function followRun(
   invocation: Invocation,
-  args: { client: Client; runId: string; signal?: AbortSignal | undefined },
+  args: {
+    client: Client;
+    runId: string;
+    signal?: AbortSignal | undefined;
+    /** Opens what stays in the customer's store. Missing: it is shown as such. */
+    opener?: StoredOpener;
+  },
 ): Promise<Run> {
-  const { client, signal } = args;
+  const { client, signal, opener } = args;
   const params = { runId: args.runId };
   const show = invocation.output.live ? showOnTerminal(invocation) : showInPipe(invocation);
   const about = { client, runId: args.runId, style: invocation.output.style };
@@ -169,15 +185,19 @@ export async function followRun(
   try {
     for await (const event of client.streamRun({ params }, { signal })) {
       view.apply(event);
-      const { id: _, ...shape } = event;
+      const opened = await openedEvent(event, args);
+      const { id: _, ...shape } = opened;
       invocation.output.datum(shape);
-      show.event(event, view);
+      show.event(opened, view);
       show.note([...(await releasesOf(event)), ...(await waitsOf(event))]);
     }
   } finally {
     show.close();
   }
   const run = await client.getRun({ params }, { signal });
+  if (opener !== undefined)
+    for (const [key, artifact] of view.artifacts)
+      view.artifacts.set(key, await opener.artifact(args.runId, artifact));
   printEnding(invocation, run, view);
   return run;
 }

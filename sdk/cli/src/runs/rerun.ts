@@ -2,6 +2,7 @@ import type { Client } from "@towpath/client";
 import { type Json, Problem, type RerunPlan, type Run, uuidv7 } from "@towpath/contract";
 import { EXIT, Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import { storedOpener } from "../logs/stored.ts";
 import { printable, type Style } from "../output.ts";
 import { findRunId } from "./find.ts";
 import { followRun } from "./follow.ts";
@@ -168,7 +169,8 @@ export async function rerun(invocation: Invocation, request: RerunRequest): Prom
     output.next(`\`towpath logs ${made.id} -f\` follows the run`);
     return EXIT.ok;
   }
-  const { client } = await invocation.connect();
-  const ended = await followRun(invocation, { client, runId: made.id });
+  const connection = await invocation.connect();
+  const opener = storedOpener(connection, output);
+  const ended = await followRun(invocation, { client: connection.client, runId: made.id, opener });
   return EXIT[exitOfState(ended.state)];
 }

@@ -3,7 +3,7 @@ import { LIMITS } from "../kernel/limits.ts";
 import { Id, Instant, JsonValue } from "../kernel/names.ts";
 import { RunSummary, TaskRun } from "../runs/runs.ts";
 import { SealedJson, sealable, sealableText } from "../sealing/fields.ts";
-import { StoredBody } from "../sealing/stored.ts";
+import { StoredBody, StoredHash } from "../sealing/stored.ts";
 
 /** Levels of log lines, least first. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -29,6 +29,10 @@ export type LogLine = z.infer<typeof LogLine>;
 export const NumberedLine = LogLine.extend({
   attempt: z.int().describe("Ordinal of the attempt."),
   line: z.int(),
+  stored: z
+    .object({ hash: StoredHash, index: z.int().describe("The index of its text in the body.") })
+    .optional()
+    .describe("The stored body that has the text, which is empty here. Missing: the text is here."),
 });
 export type NumberedLine = z.infer<typeof NumberedLine>;
 
@@ -53,6 +57,13 @@ export type LogPage = z.infer<typeof LogPage>;
 
 /** A line's position in a run's log, `attempt:line`. */
 export const LogPlace = z.string().regex(/^\d{1,9}:\d{1,12}$/);
+
+/** What names a stored body. */
+export const StoredQuery = z.object({
+  at: LogPlace.optional().describe(
+    "A line, `attempt:line`, whose text is in the body. Missing: the body is that of an artifact.",
+  ),
+});
 
 /** The text to search for in a log. */
 export const SearchText = z
@@ -92,7 +103,9 @@ export type LogFileQuery = z.output<typeof LogFileQuery>;
 export const LogQuery = LogFilter.extend({
   after: LogPlace.default("0:0").describe("Cursor from an earlier page."),
   limit: z.coerce.number().int().min(1).max(5000).default(1000),
-  text: SearchText.optional().describe("Only lines that contain this text; case is ignored."),
+  text: SearchText.optional().describe(
+    "Only lines that contain this text; case is ignored. Lines whose texts are in the customer's store are always included.",
+  ),
   task: OfTask,
 });
 

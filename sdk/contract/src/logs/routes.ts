@@ -3,7 +3,15 @@ import { RunParams, route } from "../kernel/routes.ts";
 import { StoredContent, StoredParams } from "../sealing/stored.ts";
 import { RunFailure } from "./failure.ts";
 import { FeedEvent, FeedQuery } from "./feed.ts";
-import { Artifact, LogFileQuery, LogPage, LogQuery, RunStreamEvent, RunStreamQuery } from "./logs.ts";
+import {
+  Artifact,
+  LogFileQuery,
+  LogPage,
+  LogQuery,
+  RunStreamEvent,
+  RunStreamQuery,
+  StoredQuery,
+} from "./logs.ts";
 import { Received } from "./received.ts";
 import { LogFinds, LogSearchQuery, LogWindow, LogWindowQuery } from "./window.ts";
 
@@ -103,6 +111,7 @@ export const LOGS_ROUTES = {
     rate: "read",
     repeatable: true,
     params: StoredParams,
+    query: StoredQuery,
     answer: StoredContent,
     status: 200,
     problems: [

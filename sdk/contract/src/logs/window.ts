@@ -49,5 +49,9 @@ export const LogFinds = z.object({
   finds: z.array(LogPlace).max(FINDS_MAX).describe("Matching lines, `attempt:line`, in order."),
   searched: z.int().describe("The number of searched lines."),
   whole: z.boolean().describe("False if the time limit of a search ended before the end of the log."),
+  stored: z
+    .int()
+    .optional()
+    .describe("The number of lines whose texts are in the customer's store. They are not searched."),
 });
 export type LogFinds = z.infer<typeof LogFinds>;

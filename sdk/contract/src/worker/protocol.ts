@@ -23,6 +23,7 @@ import {
 } from "../runs/runs.ts";
 import { AskedWait, WAIT_STATES } from "../runs/waits/waits.ts";
 import { sealable, sealableText } from "../sealing/fields.ts";
+import { StoredLines } from "../sealing/reads.ts";
 
 /**
  * Versions of the worker protocol that this release speaks, oldest first. 2 lets a report ask for work: `Report.next`. 3 knows the
@@ -318,6 +319,9 @@ export const BulkRecord = z.discriminatedUnion("type", [
     type: z.literal("log"),
     firstLine: z.int().min(0),
     lines: z.array(LogLine).min(1).max(LIMITS.logLines),
+    stored: StoredLines.optional().describe(
+      "Where the texts are, which are empty here. Missing: the texts are here.",
+    ),
   }),
   z.object({
     seq: Seq,

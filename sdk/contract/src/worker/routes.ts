@@ -3,7 +3,8 @@ import { answeredBy } from "../kernel/answered-by.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { route } from "../kernel/routes.ts";
 import { CheckpointPage } from "../runs/checkpoints.ts";
-import { AnswerRead, PollReads, ReadAnswered, ReadRequests, STORED_FILE_CHARS } from "../sealing/stored.ts";
+import { AnswerRead, PollReads, ReadAnswered, ReadRequests } from "../sealing/reads.ts";
+import { STORED_FILE_CHARS } from "../sealing/stored.ts";
 import {
   Call,
   CalledRun,

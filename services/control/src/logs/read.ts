@@ -4,7 +4,7 @@ import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../ke
 import { existingRun, type LogSource, readLogSources } from "../runs/index.ts";
 import { bitsOf, isShown, type Levels } from "./levels.ts";
 import { type ChunkRow, listArtifactRows, listChunks } from "./store/read.ts";
-import { artifactOf } from "./wire.ts";
+import { artifactOf, lineEntry } from "./wire.ts";
 
 type InWorkspace = Pick<Scope, "workspaceId">;
 type Entry = LogPage["entries"][number];
@@ -169,9 +169,9 @@ function appendWanted(entries: Entry[], args: Narrowed & { chunk: ChunkRow; next
     const isWanted =
       found &&
       isShown(found, args.levels) &&
-      (text === undefined || searchedText(found).includes(text)) &&
+      (text === undefined || chunk.stored !== null || searchedText(found).includes(text)) &&
       (task === undefined || isOf(found, task));
-    if (isWanted) entries.push({ kind: "line", attempt, line, ...found });
+    if (isWanted) entries.push(lineEntry(chunk, { attempt, index: line - chunk.firstLine, line: found }));
   }
   return { attempt, line: chunk.firstLine + chunk.lineCount };
 }
@@ -199,8 +199,9 @@ function append(entries: Entry[], args: { chunk: ChunkRow; next: LogCursor; limi
   }
   const lines = chunk.lines ?? [];
   for (; line < end && entries.length < args.limit; line++) {
-    const found = lines[line - chunk.firstLine];
-    if (found !== undefined) entries.push({ kind: "line", attempt, line, ...found });
+    const index = line - chunk.firstLine;
+    const found = lines[index];
+    if (found !== undefined) entries.push(lineEntry(chunk, { attempt, index, line: found }));
   }
   return { attempt, line };
 }

@@ -34,7 +34,9 @@ export const logsRoutes: SliceRoutes = (register) => {
   register("listArtifacts", ({ deps, scope, params, query }) =>
     listArtifacts(deps, scope, { ...params, ...query }),
   );
-  register("readStored", ({ deps, scope, params, signal }) => readStored(deps, scope, { ...params, signal }));
+  register("readStored", ({ deps, scope, params, query, signal }) =>
+    readStored(deps, scope, { ...params, ...query, signal }),
+  );
   register("pollReads", ({ deps, scope, body, signal }) => pollReads(deps, scope, { ...body, signal }));
   register("answerRead", ({ deps, scope, body }) => answerRead(deps, scope, body));
   register("streamRun", ({ deps, scope, params, query, signal, c }) => {

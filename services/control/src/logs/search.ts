@@ -59,23 +59,30 @@ export async function searchLogs(
   const name = { workspaceId, runId: args.runId };
   const { sources: all } = await readLogSources(from, deps.clock, name);
   const sources = chosen(all, args.attempt);
-  const stretches = await cut(from, { workspaceId, sources, levels: args.levels ?? null });
+  const { stretches, stored } = await cut(from, { workspaceId, sources, levels: args.levels ?? null });
   const text = searchable(args.text);
   const { found, searched, whole } = await lookThrough(from, { ...args, text, stretches });
-  return { ...(await around(from, { found, text, line: parseLogCursor(args.from) })), searched, whole };
+  return {
+    ...(await around(from, { found, text, line: parseLogCursor(args.from) })),
+    searched,
+    whole,
+    stored,
+  };
 }
 
 async function cut(
   from: Queryable,
   args: { workspaceId: string; sources: readonly LogSource[]; levels: Searched["levels"] },
-): Promise<Stretch[]> {
+): Promise<{ stretches: Stretch[]; stored: number }> {
   const stretches: Stretch[] = [];
+  let stored = 0;
   for (const { attemptId, ordinal, nextLine } of args.sources) {
     const searched = { workspaceId: args.workspaceId, attemptId, levels: args.levels };
-    const slices = await listSlices(from, { ...searched, nextLine });
-    stretches.push(...slices.map((slice) => ({ ...slice, ordinal, searched })));
+    const listed = await listSlices(from, { ...searched, nextLine });
+    stretches.push(...listed.slices.map((slice) => ({ ...slice, ordinal, searched })));
+    stored += listed.stored;
   }
-  return stretches;
+  return { stretches, stored };
 }
 
 /** Searches stretches from the first one on until the time is up. */

@@ -1,4 +1,4 @@
-import type { ArtifactBody, LogLine } from "@towpath/contract";
+import type { ArtifactBody, LogLine, StoredLines } from "@towpath/contract";
 import { bigint, integer, pgTable, smallint, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 import { jsonText } from "../runs/table.ts";
@@ -26,6 +26,8 @@ export const logChunk = pgTable("log_chunk", {
   gapTotal: count("gap_total").notNull(),
   /** Its searchable lines, separated by line feeds, each after the mark of its level. */
   plain: text("plain"),
+  /** Where the texts of its lines are. Null: in the lines. */
+  stored: jsonText("stored").$type<StoredLines>(),
 });
 
 /** Artifacts: the latest body under each key of an attempt. */

@@ -5,6 +5,7 @@ import { bitsOf, isShown, type Levels } from "./levels.ts";
 import { chosen, type LogCursor, parseLogCursor } from "./read.ts";
 import { type ChunkRow, listChunks } from "./store/read.ts";
 import { findRow, type LogExtent, readExtent } from "./store/rows.ts";
+import { lineEntry } from "./wire.ts";
 
 /** The most chunks of one read. */
 const CHUNKS_MAX = 200;
@@ -120,7 +121,7 @@ function chunkRows(part: Part, chunk: ChunkRow): ChunkRows {
     chunk.kind === "gap"
       ? [{ kind: "gap", attempt, line, count: chunk.lineCount, reason: chunk.reason ?? "" }]
       : (chunk.lines ?? []).flatMap((one, index) =>
-          isShown(one, levels) ? [{ kind: "line" as const, attempt, line: line + index, ...one }] : [],
+          isShown(one, levels) ? [lineEntry(chunk, { attempt, index, line: one })] : [],
         );
   const totals = {
     debug: chunk.debugTotal,

@@ -102,3 +102,16 @@ test("a run without reports has no records; a run of another workspace is not fo
   const absent = getReceived(testEnv.deps, elsewhere, { runId: id });
   await expect(absent).rejects.toMatchObject({ code: "run-not-found" });
 });
+
+test("lines whose texts are in the customer's store are counted as such", async () => {
+  const { scope, request, worker } = await openTenancy(testEnv);
+  const fakeWorker = new FakeWorker(testEnv, await worker("worker-2"));
+  const { id: runId } = await createRun(testEnv.deps, scope, request());
+  const given = await fakeWorker.take();
+  const stored = { hash: "a".repeat(64), bytes: 300, store: runId, from: 0 };
+  const bulk = [{ ...records.log(0, ["", ""]), stored }, records.log(2, ["here"])];
+  await fakeWorker.report(given, [records.started], { bulk });
+  const { fields } = await getReceived(testEnv.deps, scope, { runId });
+  expect(fields).toContainEqual({ kind: "log", field: "stored", records: 2, listed: true });
+  expect(fields).toContainEqual({ kind: "log", field: "lines[].text", records: 3, listed: true });
+});

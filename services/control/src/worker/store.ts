@@ -54,7 +54,7 @@ export function linesKept(from: Queryable, args: RunName & { kind: "line" | "gap
     from,
     sql`select ${lines}::int as records, coalesce(sum(size_bytes), 0)::float8 as bytes,
         ${instant(sql`min(received_at)`)} as "firstAt", ${instant(sql`max(received_at)`)} as "lastAt",
-        '{}'::json as having
+        json_build_object('stored', coalesce(sum(line_count) filter (where stored is not null), 0)::int) as having
       from log_chunk where workspace_id = ${args.workspaceId} and kind = ${args.kind} and attempt_id = any(array(
         select id from attempt where ${ofRun(args)}
         union all select id from attempt_history where ${ofRun(args)} and run_ended_at = ${archivedAt(args)}))`,

@@ -140,16 +140,17 @@ export function SealingPanel() {
           search in logs or by a run's name, group similar failures, or write names, titles and errors into
           notifications.
         </Text>
-        {sealed && !canUnseal() && (
+        {!canUnseal() && (
           <Text>
             This browser decrypts only on pages with https, or on your own machine. Open the dashboard over
             https, or run <code>towpath view</code>.
           </Text>
         )}
-        {(sealed || (kids?.length ?? 0) > 0) && kids !== undefined && <Keys kids={kids} />}
+        {kids !== undefined && <Keys kids={kids} />}
         {!sealed && (
           <Text>
-            First give the key to every worker and to everyone who creates runs:{" "}
+            The key also opens log lines and large artifacts that stay in your store. Before you seal the
+            workspace, give the key to every worker and to everyone who creates runs:{" "}
             <code>towpath workspace new-key</code> creates one.
           </Text>
         )}

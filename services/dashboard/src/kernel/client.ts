@@ -2,7 +2,8 @@ import { createClient, type SealingOptions, sealerOf } from "@towpath/client";
 import { ROUTES, type RunEvent } from "@towpath/contract";
 import { canUnseal, workspaceKeys } from "./workspace-keys.ts";
 
-const sealing: SealingOptions = {
+/** The keys of this page. */
+export const sealing: SealingOptions = {
   keys: async () => (canUnseal() ? await workspaceKeys() : []),
   withoutKey: "load the workspace key on the page Keys",
 };

@@ -1,10 +1,15 @@
 import { type Artifact, type ArtifactBody, printable } from "@towpath/contract";
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, useState } from "react";
 import { Bar } from "../kernel/bar.tsx";
 import { Panel } from "../kernel/panel.tsx";
 
 /** It is half of the page's code, and most runs have no markdown. */
 const MarkdownText = lazy(() => import("./markdown-text.tsx"));
+/** Most artifacts are in the control plane. */
+const StoredArtifact = lazy(() => import("./stored-artifact.tsx"));
+
+/** Rows that are shown at first. */
+const ROWS_SHOWN = 500;
 
 function cell(value: unknown): string {
   if (value === null) return "–";
@@ -20,6 +25,8 @@ const CELL = "px-2 py-1 font-normal";
 const NUMBER = `${CELL} text-right tabular-nums`;
 
 function TableBody({ body }: { body: Extract<ArtifactBody, { kind: "table" }> }) {
+  const [isWhole, setWhole] = useState(false);
+  const rows = isWhole ? body.rows : body.rows.slice(0, ROWS_SHOWN);
   return (
     <div className="overflow-x-auto">
       <table className="w-full text-12">
@@ -33,7 +40,7 @@ function TableBody({ body }: { body: Extract<ArtifactBody, { kind: "table" }> })
           </tr>
         </thead>
         <tbody>
-          {body.rows.map((row, index) => (
+          {rows.map((row, index) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: rows have no identity of their own.
             <tr key={index} className="border-line not-last:border-b">
               {row.map((value, column) => (
@@ -45,6 +52,11 @@ function TableBody({ body }: { body: Extract<ArtifactBody, { kind: "table" }> })
           ))}
         </tbody>
       </table>
+      {rows.length < body.rows.length && (
+        <button type="button" className="chip mt-2" onClick={() => setWhole(true)}>
+          Show all {body.rows.length.toLocaleString("en-US")} rows
+        </button>
+      )}
     </div>
   );
 }
@@ -70,9 +82,19 @@ function ProgressBody({ body }: { body: Extract<ArtifactBody, { kind: "progress"
   );
 }
 
-function Body({ artifact }: { artifact: Artifact }) {
+function Body({ artifact, runId }: { artifact: Artifact; runId: string }) {
   const { body } = artifact;
   switch (body.kind) {
+    case "stored":
+      return (
+        <Suspense fallback={<div className="skeleton h-16" />}>
+          <StoredArtifact
+            runId={runId}
+            body={body}
+            draw={(opened) => <Body artifact={{ ...artifact, body: opened }} runId={runId} />}
+          />
+        </Suspense>
+      );
     case "table":
       return <TableBody body={body} />;
     case "progress":
@@ -100,7 +122,7 @@ function Body({ artifact }: { artifact: Artifact }) {
   }
 }
 
-function Progress({ artifacts }: { artifacts: readonly Artifact[] }) {
+function Progress({ artifacts, runId }: { artifacts: readonly Artifact[]; runId: string }) {
   if (artifacts.length === 0) return null;
   return (
     <Panel title="Progress">
@@ -108,7 +130,7 @@ function Progress({ artifacts }: { artifacts: readonly Artifact[] }) {
         {artifacts.map((artifact) => (
           <div key={artifact.key} className="flex items-center gap-3">
             <span className="w-32 truncate">{printable(artifact.title || artifact.key)}</span>
-            <Body artifact={artifact} />
+            <Body artifact={artifact} runId={runId} />
           </div>
         ))}
       </div>
@@ -116,16 +138,20 @@ function Progress({ artifacts }: { artifacts: readonly Artifact[] }) {
   );
 }
 
+function noteOf({ body }: Artifact): string {
+  return body.kind === "stored" ? `${body.of} from your store` : body.kind;
+}
+
 /** The artifacts of a run: progress first, then the others in the order of their last update. */
-export function Artifacts({ artifacts }: { artifacts: readonly Artifact[] }) {
+export function Artifacts({ artifacts, runId }: { artifacts: readonly Artifact[]; runId: string }) {
   const ordered = artifacts.toSorted((a, b) => a.updatedAt.localeCompare(b.updatedAt));
   const shown = ordered.filter((artifact) => artifact.body.kind !== "progress");
   return (
     <>
-      <Progress artifacts={ordered.filter((artifact) => artifact.body.kind === "progress")} />
+      <Progress artifacts={ordered.filter((artifact) => artifact.body.kind === "progress")} runId={runId} />
       {shown.map((artifact) => (
-        <Panel key={artifact.key} title={printable(artifact.title || artifact.key)} note={artifact.body.kind}>
-          <Body artifact={artifact} />
+        <Panel key={artifact.key} title={printable(artifact.title || artifact.key)} note={noteOf(artifact)}>
+          <Body artifact={artifact} runId={runId} />
         </Panel>
       ))}
     </>

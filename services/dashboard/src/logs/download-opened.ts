@@ -1,5 +1,6 @@
 import { logFileText, shortId } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
+import { reader } from "./stored-reader.ts";
 
 /** Lines of one request. */
 const PAGE_LINES = 1_000;
@@ -24,7 +25,8 @@ async function openedLog({ runId, attempt, task }: Part): Promise<string[]> {
       params: { runId },
       query: { ...narrowed, after, limit: PAGE_LINES },
     });
-    for (const entry of page.entries) {
+    const opened = await reader.entries(runId, page.entries);
+    for (const entry of opened.entries) {
       const text = logFileText(entry, { manyAttempts });
       texts.push(text);
       chars += text.length;
@@ -36,7 +38,7 @@ async function openedLog({ runId, attempt, task }: Part): Promise<string[]> {
   }
 }
 
-/** Builds the file of a sealed log in the browser, and saves it as a download. The control plane has only ciphertext of it. */
+/** Builds the file of a sealed or stored log in the browser, and saves it as a download. The control plane has only ciphertext of it. */
 export async function downloadOpened(part: Part): Promise<void> {
   const url = URL.createObjectURL(new Blob(await openedLog(part), { type: "text/plain;charset=utf-8" }));
   const link = document.createElement("a");

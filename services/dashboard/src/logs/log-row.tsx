@@ -1,8 +1,11 @@
 import { Link } from "@tanstack/react-router";
 import { type LogEntry, printable, taskLabel } from "@towpath/contract";
-import { memo } from "react";
+import { lazy, memo, Suspense } from "react";
 import { bothZones, timeOfDay } from "../kernel/format.ts";
 import { type Piece, pieces, withFinds } from "./pieces.ts";
+
+/** Most logs have no texts in the customer's store. */
+const StoredText = lazy(() => import("./stored-text.tsx"));
 
 const LEVEL_LOOKS: Readonly<Record<string, string>> = {
   debug: "text-faint group-data-pointed/line:text-soft",
@@ -123,7 +126,18 @@ export const LogRow = memo(function LogRow({
             <Marked line={pieces(taskLabel(entry.task))} found={found} />{" "}
           </span>
         )}
-        <Marked line={pieces(entry.text)} found={found} />
+        {entry.stored === undefined ? (
+          <Marked line={pieces(entry.text)} found={found} />
+        ) : (
+          <Suspense fallback={<span className="skeleton inline-block h-3 w-48" />}>
+            <StoredText
+              runId={look.runId}
+              line={lineId(entry)}
+              stored={entry.stored}
+              draw={(text) => <Marked line={pieces(text)} found={found} />}
+            />
+          </Suspense>
+        )}
       </span>
     </div>
   );

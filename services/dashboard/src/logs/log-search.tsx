@@ -49,11 +49,16 @@ export interface LogSearch {
 const SEALED_SEARCH =
   "The control plane cannot search in sealed lines. `towpath logs RUN --grep TEXT` searches on your machine.";
 
+/** The same for lines whose texts stay in the customer's store. */
+const STORED_SEARCH =
+  "The control plane cannot search in lines that stay in your store. `towpath logs RUN --grep TEXT` searches on your machine.";
+
 function statusOf(
   finds: LogFinds | undefined,
   { at, isSealed }: { at: number | null; isSealed: boolean },
 ): string {
   if (finds === undefined) return "…";
+  if (finds.lines === 0 && finds.stored) return "stored lines are not searched";
   if (finds.lines === 0 && isSealed) return "sealed lines are not searched";
   const lines = `${finds.lines.toLocaleString("en-US")}${finds.whole ? "" : "+"}`;
   if (finds.lines === 0)
@@ -95,7 +100,7 @@ export function useLogSearch(args: {
     text: search.text,
     place: placeOf(search.at),
     status: statusOf(finds, { at: search.at, isSealed }),
-    note: isSealed ? SEALED_SEARCH : undefined,
+    note: finds?.stored ? STORED_SEARCH : isSealed ? SEALED_SEARCH : undefined,
     isSearching: isFetching || isTyping,
     onText: (next) => setSearch(next === "" ? NONE : { text: next, from: args.seen() ?? "0:0", at: null }),
     go,

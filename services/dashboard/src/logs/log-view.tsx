@@ -2,7 +2,7 @@ import { useMutation } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { LOG_LEVELS, type LogEntry, type LogLevel, shortId, taskLabel } from "@towpath/contract";
 import { Download, X } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useMe } from "../identity/me.ts";
 import { bothZones, zoneName } from "../kernel/format.ts";
 import { useKeys } from "../kernel/keyboard.ts";
@@ -14,6 +14,9 @@ import { SearchField, useLogSearch } from "./log-search.tsx";
 import { type Log, type LogPart, queryOf, useLog, useRowOf } from "./use-log.ts";
 import { useScroller } from "./use-scroller.ts";
 import { TASK_LINES_MAX, useTaskLog } from "./use-task-log.ts";
+
+/** Most logs have no texts in the customer's store. */
+const StoredNotice = lazy(() => import("./stored-notice.tsx"));
 
 function LevelChips({
   log,
@@ -106,6 +109,7 @@ export function LogView(args: LogShown) {
   const follow = () => scrolling.aimAt("end");
   useKeys({ f: follow, w: () => setWraps(!wraps) });
   const last = log.entryAt(log.rows - 1);
+  const stored = storedOf(log.entryAt(scrolling.scroller.firstSeen)) ?? storedOf(last);
   const ordinal = attempt === undefined && last !== undefined && last.attempt > 1 ? `${last.attempt}:` : "";
   const digits = digitsOf(last?.line ?? 0) + ordinal.length;
   const toggle = (level: LogLevel) => {
@@ -141,13 +145,18 @@ export function LogView(args: LogShown) {
           >
             wrap
           </button>
-          <LogDownload runId={runId} attempt={attempt} task={task} />
+          <LogDownload runId={runId} attempt={attempt} task={task} isStored={stored !== undefined} />
         </div>
       </header>
       {log.failure !== null && (
         <div className="px-3 py-2">
           <FormError failure={log.failure} />
         </div>
+      )}
+      {stored !== undefined && (
+        <Suspense>
+          <StoredNotice runId={runId} line={lineId(stored)} stored={stored.stored} />
+        </Suspense>
       )}
       {log.isCut && <CutLog runId={runId} task={task ?? ""} />}
       <div className="relative">
@@ -168,6 +177,16 @@ export function LogView(args: LogShown) {
       </div>
     </section>
   );
+}
+
+/** A line whose text is in the customer's store. */
+type StoredLine = Extract<LogEntry, { kind: "line" }> & {
+  readonly stored: { readonly hash: string; readonly index: number };
+};
+
+function storedOf(entry: LogEntry | undefined): StoredLine | undefined {
+  if (entry?.kind !== "line" || entry.stored === undefined) return undefined;
+  return { ...entry, stored: entry.stored };
 }
 
 /** The time zone of the lines. */
@@ -199,7 +218,7 @@ function CutLog({ runId, task }: { runId: string; task: string }) {
 
 type Downloaded = Pick<LogShown, "runId" | "attempt" | "task">;
 
-/** A button that opens a sealed log in this tab and saves it as a file. Without a key, a link to where one is loaded. */
+/** A button that opens a sealed or stored log in this tab and saves it as a file. Without a key, a link to where one is loaded. */
 function SealedDownload({ what, ...part }: Downloaded & { what: string }) {
   const save = useMutation({
     mutationFn: async () => (await import("./download-opened.ts")).downloadOpened(part),
@@ -209,7 +228,7 @@ function SealedDownload({ what, ...part }: Downloaded & { what: string }) {
       <Link
         to="/keys"
         className="chip"
-        title="This log is sealed. Load the workspace key to download it, or run `towpath logs`."
+        title="The control plane cannot read this log. Load the workspace key to download it, or run `towpath logs`."
       >
         <Download size={14} /> needs the key
       </Link>
@@ -232,8 +251,8 @@ function SealedDownload({ what, ...part }: Downloaded & { what: string }) {
 }
 
 /** A link that downloads the log of a run, an attempt or a task as a file. */
-function LogDownload({ runId, attempt, task }: Downloaded) {
-  const isSealed = useMe()?.workspace.sealed === true;
+function LogDownload({ runId, attempt, task, isStored }: Downloaded & { isStored: boolean }) {
+  const isSealed = useMe()?.workspace.sealed === true || isStored;
   const query = new URLSearchParams({
     ...(attempt !== undefined && { attempt: String(attempt) }),
     ...(task !== undefined && { task }),

@@ -15,8 +15,8 @@ const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
  * Chunks of an attempt from the one that holds a line, up to a number of chunks and of bytes. Keeps chunks with a level of
- * `bits`, with `text` in their searchable text, and with a task path that begins with `task`. The path is searched in the
- * lines' JSON text. Primary key of one partition.
+ * `bits`, with `text` in their searchable text or texts in the customer's store, and with a task path that begins with `task`. The
+ * path is searched in the lines' JSON text. Primary key of one partition.
  */
 export async function listChunks(
   from: Queryable,
@@ -32,7 +32,8 @@ export async function listChunks(
   },
 ): Promise<ChunkRow[]> {
   const where = sql`l.attempt_id = ${args.attemptId} and l.workspace_id = ${args.workspaceId}`;
-  const has = args.text === undefined ? sql`` : sql`and strpos(l.plain, ${args.text}) > 0`;
+  const has =
+    args.text === undefined ? sql`` : sql`and (strpos(l.plain, ${args.text}) > 0 or l.stored is not null)`;
   const begins = `"task":${JSON.stringify(args.task ?? "").slice(0, -1)}`;
   const of = args.task === undefined ? sql`` : sql`and strpos(l.lines::text, ${begins}) > 0`;
   const upTo = args.to === undefined ? sql`` : sql`and l.first_line < ${args.to}`;

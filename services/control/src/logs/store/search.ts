@@ -18,19 +18,26 @@ export interface Slice {
 /** The lines that one statement searches, bytes. Small enough that a search soon notices that its caller has gone. */
 const SLICE_BYTES = 12 * 1024 * 1024;
 
-/** Cuts an attempt's log into slices of about the same size, without reading lines. One walk over its chunks. */
-export async function listSlices(from: Queryable, args: Searched & { nextLine: number }): Promise<Slice[]> {
-  const found = await rows<{ line: string }>(
+/**
+ * Cuts an attempt's log into slices of about the same size, without reading lines, and counts the lines whose texts are in the customer's
+ * store. One walk over its chunks.
+ */
+export async function listSlices(
+  from: Queryable,
+  args: Searched & { nextLine: number },
+): Promise<{ slices: Slice[]; stored: number }> {
+  const found = await rows<{ line: string; stored: string }>(
     from,
-    sql`select min(s.first_line)::text as line from (
-        select l.first_line, sum(l.size_bytes) over (order by l.first_line) / ${SLICE_BYTES}::bigint as slice
+    sql`select min(s.first_line)::text as line, coalesce(sum(s.line_count) filter (where s.is_stored), 0)::text as stored from (
+        select l.first_line, l.line_count, l.stored is not null as is_stored, sum(l.size_bytes) over (order by l.first_line) / ${SLICE_BYTES}::bigint as slice
         from log_chunk l
         where l.workspace_id = ${args.workspaceId} and l.attempt_id = ${args.attemptId}
           and l.levels & ${bitsOf(args.levels)}::smallint <> 0 and l.plain is not null
       ) s group by s.slice order by min(s.first_line)`,
   );
   const starts = found.map(({ line }) => Number(line));
-  return starts.map((start, index) => ({ from: start, to: starts[index + 1] ?? args.nextLine }));
+  const slices = starts.map((start, index) => ({ from: start, to: starts[index + 1] ?? args.nextLine }));
+  return { slices, stored: found.reduce((sum, { stored }) => sum + Number(stored), 0) };
 }
 
 /** Whether a line's level is shown. Left out when all are shown, since the check is expensive. */

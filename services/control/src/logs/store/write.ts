@@ -1,4 +1,4 @@
-import type { ArtifactBody, LogLine } from "@towpath/contract";
+import type { ArtifactBody, LogLine, StoredLines } from "@towpath/contract";
 import { sql } from "#sql";
 import { type Clock, now, numberArray, rows, type Tx, textArray } from "../../kernel/index.ts";
 import { summarise } from "../levels.ts";
@@ -10,6 +10,8 @@ export interface NewChunk {
   /** Null for a gap. */
   readonly lines: readonly LogLine[] | null;
   readonly reason: string | null;
+  /** Where the texts of the lines are. Missing: in the lines. */
+  readonly stored?: StoredLines;
   /** When the chunk arrived, for imported logs. Missing: now. */
   readonly receivedAt?: Date;
 }
@@ -40,10 +42,10 @@ export async function insertChunks(
   await rows(
     tx,
     sql`insert into log_chunk (attempt_id, first_line, line_count, workspace_id, kind, lines, reason, size_bytes,
-        received_at, levels, plain, debug_total, info_total, warn_total, error_total, gap_total)
+        received_at, levels, plain, stored, debug_total, info_total, warn_total, error_total, gap_total)
       select c.attempt_id, c.first_line, c.line_count, ${args.workspaceId}::uuid,
         case when c.lines is null then 'gap' else 'line' end, c.lines::json, c.reason,
-        coalesce(octet_length(c.lines), 0), coalesce(c.received_at, ${now(clock)}), c.levels, c.plain,
+        coalesce(octet_length(c.lines), 0), coalesce(c.received_at, ${now(clock)}), c.levels, c.plain, c.stored,
         coalesce(p.debug_total, 0) + sum(c.debug) over upto, coalesce(p.info_total, 0) + sum(c.info) over upto,
         coalesce(p.warn_total, 0) + sum(c.warn) over upto, coalesce(p.error_total, 0) + sum(c.error) over upto,
         coalesce(p.gap_total, 0) + sum(c.gap) over upto
@@ -54,8 +56,10 @@ export async function insertChunks(
         ${numberArray(sums.map((sum) => sum.bits))}::smallint[], ${textArray(sums.map((sum) => sum.plain))}::text[],
         ${counted(0)}::bigint[], ${counted(1)}::bigint[], ${counted(2)}::bigint[], ${counted(3)}::bigint[],
         ${counted(4)}::bigint[],
-        ${textArray(args.chunks.map((chunk) => chunk.receivedAt?.toISOString() ?? null))}::timestamptz[])
-        as c (attempt_id, first_line, line_count, lines, reason, levels, plain, debug, info, warn, error, gap, received_at)
+        ${textArray(args.chunks.map((chunk) => chunk.receivedAt?.toISOString() ?? null))}::timestamptz[],
+        ${textArray(args.chunks.map(({ stored }) => (stored === undefined ? null : JSON.stringify(stored))))}::json[])
+        as c (attempt_id, first_line, line_count, lines, reason, levels, plain, debug, info, warn, error, gap, received_at,
+          stored)
       left join lateral (
         select * from log_chunk l where l.workspace_id = ${args.workspaceId}::uuid and l.attempt_id = c.attempt_id
         order by l.first_line desc limit 1) p on true

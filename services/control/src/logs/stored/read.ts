@@ -10,8 +10,9 @@ import {
 } from "@towpath/contract";
 import type { Deps, Scope, WorkerAnswer } from "../../kernel/index.ts";
 import { type StoreWorker, selectStoreWorkers } from "../../pools/index.ts";
-import { existingRun } from "../../runs/index.ts";
-import { findStored } from "../store/stored.ts";
+import { existingRun, readLogSources } from "../../runs/index.ts";
+import { parseLogCursor } from "../read.ts";
+import { findStored, findStoredLine } from "../store/stored.ts";
 
 /** How many workers of a store are looked at. */
 const WORKERS_MAX = 10;
@@ -25,6 +26,8 @@ const TURNS = [0.075, 0.175, 0.25, 0.5] as const;
 interface Reading {
   readonly runId: string;
   readonly hash: string;
+  /** A line whose text is in the body. Undefined: an artifact has it. */
+  readonly at?: string | undefined;
   readonly signal: AbortSignal;
   /** The longest wait, milliseconds. @default LIMITS.storedWaitMs */
   readonly waitMs?: number;
@@ -39,11 +42,11 @@ interface Reading {
 export async function readStored(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  { runId, hash, signal, waitMs = LIMITS.storedWaitMs }: Reading,
+  { runId, hash, at, signal, waitMs = LIMITS.storedWaitMs }: Reading,
 ): Promise<StoredContent> {
   const { workspaceId } = scope;
   const from = deps.database.reads;
-  const found = await findStored(from, { workspaceId, runId, hash });
+  const found = await findOfRun(deps, { workspaceId, runId, hash, at });
   if (found === null) {
     await existingRun(from, { workspaceId, runId });
     throw new Problem(
@@ -61,6 +64,19 @@ export async function readStored(
   const workers = known.filter(({ online, reads }) => online && reads);
   if (workers.length === 0) throw unreachable(store, known);
   return await askInTurn(deps, { workspaceId, workers, request: { runId, hash, store }, signal, waitMs });
+}
+
+/** The store of a stored body, if the run names it. */
+async function findOfRun(
+  deps: Deps,
+  { at, ...named }: Omit<Reading, "signal" | "waitMs"> & { workspaceId: string },
+): Promise<{ store: string } | null> {
+  const from = deps.database.reads;
+  if (at === undefined) return await findStored(from, named);
+  const { attempt, line } = parseLogCursor(at);
+  const { sources } = await readLogSources(from, deps.clock, named);
+  const source = sources.find(({ ordinal }) => ordinal === attempt);
+  return source === undefined ? null : await findStoredLine(from, { ...named, ...source, line });
 }
 
 /** Asks one worker after the other, until one sends the file or all have refused. */

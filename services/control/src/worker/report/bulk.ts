@@ -5,6 +5,7 @@ import {
   type LogLine,
   type ProblemCode,
   type Rejection,
+  type StoredLines,
   sealedBytes,
 } from "@towpath/contract";
 import { cleanInstant, cleanJson } from "../../kernel/index.ts";
@@ -44,6 +45,7 @@ export class LineStretch {
     firstLine: number;
     count: number;
     lines: readonly LogLine[] | null;
+    stored?: StoredLines | undefined;
     reason: string | null;
   }): boolean {
     const first = this.#base + args.firstLine;
@@ -52,7 +54,13 @@ export class LineStretch {
     if (end <= this.nextLine) return true;
     if (first > this.nextLine) this.#skipTo(first);
     const cut = this.nextLine - first;
-    this.#push({ lineCount: args.count - cut, lines: args.lines?.slice(cut) ?? null, reason: args.reason });
+    const { reason, stored } = args;
+    this.#push({
+      lineCount: args.count - cut,
+      lines: args.lines?.slice(cut) ?? null,
+      reason,
+      ...(stored !== undefined && { stored: { ...stored, from: stored.from + cut } }),
+    });
     return true;
   }
 
@@ -127,7 +135,9 @@ function take(loose: LooseRecord, into: Target): Fault | null {
   if (count === 0) return null;
   const lines = isGap ? null : record.lines;
   const reason = isGap ? cleanJson(record.reason) : null;
-  return into.stretch.add({ firstLine, count, lines, reason }) ? null : malformed("firstLine: out of range");
+  const stored = isGap ? undefined : record.stored;
+  const isInRange = into.stretch.add({ firstLine, count, lines, stored, reason });
+  return isInRange ? null : malformed("firstLine: out of range");
 }
 
 function takeArtifact(

@@ -153,7 +153,7 @@ function RunScreen({
           <div className="flex min-w-0 flex-col gap-4">
             <TasksPanel tasks={tasks} pauses={pauses} isOver={ended} />
             {detail && <Still.Children run={detail} />}
-            <Still.Artifacts artifacts={artifacts} />
+            <Still.Artifacts artifacts={artifacts} runId={runId} />
             {detail ? (
               <Still.Detail run={detail} />
             ) : (
