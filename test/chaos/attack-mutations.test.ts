@@ -235,7 +235,7 @@ const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; 
   },
   "the job of a handle": {
     file: "worker/src/attempts/attempt-refs.ts",
-    from: 'this.#refs.checked(job.handle, ["handle", this.#run.deployment, jobId])',
+    from: "handleOf(this.#refs, { deployment, jobId, job: name, handle: job.handle })",
     to: "job.handle",
     attack: "chosen-handles",
   },
@@ -247,8 +247,14 @@ const GUARDS: Readonly<Record<string, { file: string; from: string; to: string; 
   },
   "the job of a handle that a worker polls": {
     file: "worker/src/attempts/attempt-refs.ts",
-    from: 'return refs.checked(job.handle, ["handle", job.deployment, job.jobId]);',
-    to: 'return { ...job.handle, sha256: job.handle.sha256.slice(0, 32) + "0".repeat(32) };',
+    from: "return refs.checked(of.handle, [...owner, of.job]) ?? refs.checked(of.handle, owner);",
+    to: 'return { ...of.handle, sha256: of.handle.sha256.slice(0, 32) + "0".repeat(32) };',
+    attack: "moved-job-results",
+  },
+  "the kind of job of a handle": {
+    file: "worker/src/attempts/attempt-refs.ts",
+    from: "...(name === undefined ? [] : [name])",
+    to: "...(name === undefined ? [] : [])",
     attack: "moved-job-results",
   },
   "the job of a result": {

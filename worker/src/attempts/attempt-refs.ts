@@ -25,6 +25,9 @@ import { signedParameters } from "./parameter-refs.ts";
 /** The most retries of a run for which a child's id is looked for. */
 const RETRIES_MAX = 200;
 
+/** The most jobs of one attempt whose kinds are remembered until their handles leave. */
+const JOB_NAMES_MAX = 10_000;
+
 /** A run whose refs are signed and checked. */
 interface SignedRun {
   readonly assignment: Assignment;
@@ -41,6 +44,8 @@ export class AttemptRefs {
   readonly #run: { readonly deployment: string; readonly originId: string };
   /** Gets the first refused ref. */
   readonly #onRefused: (what: string) => void;
+  /** The kinds of jobs that this attempt has asked for, by their ids. A worker that takes over an attempt does not know them. */
+  readonly #jobNames = new Map<string, string>();
   #hasRefused = false;
 
   constructor({ assignment, spec, refs }: SignedRun, onRefused: (what: string) => void) {
@@ -68,8 +73,12 @@ export class AttemptRefs {
   call<Asked extends { readonly kind: AskedCall["kind"] }>(call: Asked, callId: string): Asked;
   call(call: AskedCall, callId: string): AskedCall {
     const { deployment } = this.#run;
-    if (call.kind === "job-handle")
-      return { ...call, handle: this.#refs.signed(call.handle, ["handle", deployment, callId]) };
+    if (call.kind === "wait" && call.wait.kind === "job") this.#noteJob(callId, call.wait.job);
+    if (call.kind === "job-handle") {
+      const name = this.#jobNames.get(callId);
+      const owner = ["handle", deployment, callId, ...(name === undefined ? [] : [name])] as const;
+      return { ...call, handle: this.#refs.signed(call.handle, owner) };
+    }
     if (call.kind === "start-run")
       return { ...call, parameters: signedParameters(this.#refs, { ...call, runId: callId }) };
     if (call.kind !== "start-task") return call;
@@ -133,16 +142,23 @@ export class AttemptRefs {
       if (answer.run.runId !== wait.runId) throw refusedRun(answer.run.runId);
       return { ...answer, run: this.#calledRun(answer.run) };
     }
-    return wait.kind === "job" ? this.#jobWait(answer, callId) : answer;
+    return wait.kind === "job" ? this.#jobWait(answer, { jobId: callId, name: wait.job }) : answer;
   }
 
-  #jobWait(wait: CalledWait, jobId: string): CalledWait {
+  #noteJob(jobId: string, name: string): void {
+    this.#jobNames.set(jobId, name);
+    const [oldest] = this.#jobNames.keys();
+    if (this.#jobNames.size > JOB_NAMES_MAX && oldest !== undefined) this.#jobNames.delete(oldest);
+  }
+
+  #jobWait(wait: CalledWait, { jobId, name }: { jobId: string; name: string }): CalledWait {
     const { job } = wait;
     const checked = this.#jobAnswer(wait.answer, jobId);
     if (checked === null) throw refused(`the result of job ${jobId}`);
     const { answer } = checked;
     if (job === undefined || job.handle === null) return { ...wait, answer };
-    const handle = this.#refs.checked(job.handle, ["handle", this.#run.deployment, jobId]);
+    const { deployment } = this.#run;
+    const handle = handleOf(this.#refs, { deployment, jobId, job: name, handle: job.handle });
     if (handle === null) throw refused(`the handle of job ${jobId}`);
     return { ...wait, answer, job: { ...job, handle } };
   }
@@ -203,12 +219,16 @@ export async function argumentOf(
   throw new Refusal("wrong-ref", `The worker refused the arguments of task "${task.name}". ${REFUSED_NEXT}`);
 }
 
-/** The handle of a job as its poller gets it; null if it is not exactly as it was recorded. */
+/**
+ * The handle of a job as its poller gets it; null if it is not exactly as it was recorded, or of another kind of job. A handle may
+ * have been signed without the kind: see `#jobNames`.
+ */
 export function handleOf(
   refs: RefSigner,
-  job: { deployment: string; jobId: string; handle: Ref },
+  of: { deployment: string; jobId: string; job: string; handle: Ref },
 ): Ref | null {
-  return refs.checked(job.handle, ["handle", job.deployment, job.jobId]);
+  const owner = ["handle", of.deployment, of.jobId] as const;
+  return refs.checked(of.handle, [...owner, of.job]) ?? refs.checked(of.handle, owner);
 }
 
 /** The result of a job as it leaves. */

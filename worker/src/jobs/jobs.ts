@@ -233,7 +233,7 @@ export class Jobs implements TendSource {
     try {
       const { ask, redactor, refs, workspaceId } = await this.#deps.pollers.of(tended.named);
       const told = tended.job.handle;
-      const handle = told && handleOf(refs, { deployment, jobId: key, handle: told });
+      const handle = told && handleOf(refs, { deployment, jobId: key, job, handle: told });
       if (told !== null && handle === null) throw new HandleRefused();
       const answer = await ask({ kind, job, key, runId, handle });
       tended.failures = 0;

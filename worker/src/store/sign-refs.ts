@@ -17,7 +17,7 @@ export type RefOwner =
   | readonly [kind: "run", runId: string]
   | readonly [kind: "argument", deployment: string, callId: string, task: string]
   | readonly [kind: "parameter", deployment: string, runId: string, place: string]
-  | readonly [kind: "handle", deployment: string, jobId: string]
+  | readonly [kind: "handle", deployment: string, jobId: string, ...job: string[]]
   | readonly [kind: "job-result", deployment: string, jobId: string];
 
 interface SigningKey {

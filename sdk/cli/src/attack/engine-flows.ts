@@ -40,6 +40,8 @@ const probe = job({
   },
   poll: async ({ name }: { name: string }) => ({ state: "completed", result: "result of " + name }) as const,
 });
+// The other kind of job, which must not be asked about a handle of the first.
+job({ name: "other", submit: async () => "handle", poll: async () => ({ state: "completed", result: "of the other" }) });
 export const jobs = flow({ name: "jobs" }, async () => {
   const one = await suspend.job(probe, { name: "one" });
   const two = await suspend.job(probe, { name: "two" });
@@ -94,6 +96,10 @@ def poll(handle: dict) -> JobStatus:
 
 
 probe = Job("probe", submit=submit, poll=poll, poll_every=1)
+
+
+# The other kind of job, which must not be asked about a handle of the first.
+other = Job("other", submit=submit, poll=lambda handle: JobStatus("completed", "of the other"))
 
 
 @flow

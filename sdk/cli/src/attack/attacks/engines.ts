@@ -127,12 +127,12 @@ const JOBS: Attack = {
 /** Lets the worker poll a job once. @returns what it reports */
 async function polled(
   stage: Stage,
-  args: { run: EngineRun; jobId: string; handle: Ref },
+  args: { run: EngineRun; jobId: string; handle: Ref; name?: string },
 ): Promise<JobChange> {
   const { liar } = stage;
-  const { run, jobId, handle } = args;
+  const { run, jobId, handle, name = "probe" } = args;
   const named = { deployment: run.deployment, version: 1 };
-  const job = { jobId, lease: liar.id(), runId: run.runId, ...named, job: "probe", handle };
+  const job = { jobId, lease: liar.id(), runId: run.runId, ...named, job: name, handle };
   const changes: JobChange[] = [];
   const stop = liar.hear((verb, body) => {
     const told = verb === "tendJobs" ? TendJobs.parse(body).news : [];
@@ -168,9 +168,13 @@ async function moveJobs(stage: Stage, run: EngineRun): Promise<Verdict> {
   await run.attempt();
   const two = book.job(1);
   // `chosen-handles` tries every other change, without an engine.
-  const foreign = [one.handle, { ...two.handle, uri: one.handle.uri }];
-  for (const handle of foreign) {
-    const change = await polled(stage, { run, jobId: two.jobId, handle });
+  const foreign = [
+    { handle: one.handle },
+    { handle: { ...two.handle, uri: one.handle.uri } },
+    { handle: two.handle, name: "other" },
+  ];
+  for (const form of foreign) {
+    const change = await polled(stage, { run, jobId: two.jobId, ...form });
     if (change.type !== "stumbled" || !change.detail.includes("refused the job's handle"))
       return broken(`a job was polled with another handle: ${JSON.stringify(change)}`);
   }
