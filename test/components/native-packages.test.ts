@@ -24,7 +24,7 @@ let stack: Stack;
 let project: string;
 
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ walls: true });
   project = await stack.project({
     "flows/sums.ts": blockOf("flows/sums.ts") + THREAD,
     "package.json": '{ "type": "module", "dependencies": { "@duckdb/node-api": "1.5.6-r.1" } }',

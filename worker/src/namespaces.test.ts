@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type FakeAttempt, linesOf } from "./testing/fake-attempt.fixture.ts";
@@ -149,6 +149,18 @@ describe.skipIf(obstacle !== null)("an attempt in namespaces", () => {
     await testEnv.plane.untilEnded(attempt);
     expect(linesOf(attempt)).toEqual(expect.arrayContaining(["stdout: copied", "stdout: closed"]));
     expect(await readFile(join(results, "out"), "utf8")).toBe("rows");
+  });
+
+  test("starts an interpreter that is a link to another installation", async () => {
+    const [base, environment] = [join(testEnv.dir, "base/bin"), join(testEnv.dir, "environment/bin")];
+    await Promise.all([base, environment].map((dir) => mkdir(dir, { recursive: true })));
+    await writeFile(join(base, "python3"), "#!/bin/sh\necho the other one\n", { mode: 0o755 });
+    const python = join(environment, "python");
+    await symlink(join(base, "python3"), python);
+    await start({ python: { interpreters: { default: python } } });
+    const attempt = testEnv.plane.submit(await command('"$PYTHON"', { env: { PYTHON: python } }));
+    expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+    expect(linesOf(attempt)).toContain("stdout: the other one");
   });
 
   test("uses its gateway although the state directory has a long path", async () => {

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type AttemptUser, UMASK } from "../walls/index.ts";
@@ -23,9 +23,21 @@ export function programFiles(): string[] {
   return [RUNNER_FILE, PYTHON_SDK];
 }
 
-/** The folders of programs that attempts start, wherever they are installed: this package's, Node's and those of interpreters. */
+/**
+ * The folders of programs that attempts start, wherever they are installed: this package's, Node's and those of interpreters. The
+ * interpreter of a virtual environment is a link to that of another installation.
+ */
 export function programFolders(interpreters: readonly string[]): string[] {
-  return [packagesFolder(RUNNER_FILE), PYTHON_SDK, ...[process.execPath, ...interpreters].map(installation)];
+  const programs = [process.execPath, ...interpreters].flatMap((program) => [program, targetOf(program)]);
+  return [packagesFolder(RUNNER_FILE), PYTHON_SDK, ...new Set(programs.map(installation))];
+}
+
+function targetOf(program: string): string {
+  try {
+    return realpathSync(program);
+  } catch {
+    return program;
+  }
 }
 
 /** The outermost `node_modules` around a file, or else the nearest folder that has one: a module imports from there. */
@@ -41,7 +53,8 @@ function packagesFolder(file: string): string {
 /** What was installed with a program: the folder above its `bin`. A home folder or a folder of the system is more than that. */
 function installation(program: string): string {
   const prefix = dirname(dirname(program));
-  return prefix.split("/").filter((part) => part !== "").length > 1 ? prefix : program;
+  const isMore = dirname(prefix) === "/" || prefix === "/" || dirname(prefix) === "/home";
+  return isMore ? program : prefix;
 }
 
 /**
