@@ -47,6 +47,7 @@ export const KEPT = [
   "result of a run",
   "result of a child run",
   "saved value",
+  "body of a large artifact",
   "kept progress",
   "argument of a cached task",
   "result of a cached task",

@@ -67,6 +67,8 @@ export const all = flow({ name: "all", input, runName: "named {given}" }, async 
   await artifact.markdown({ key: "note", title: C["artifact's title"], text: C["artifact's body"] });
   await artifact.table({ key: "rows", columns: ["row"], rows: [[C["artifact's table"]]] });
   await artifact.image({ key: "picture", mediaType: "image/png", bytes: new TextEncoder().encode(C["artifact's image"]) });
+  // Without a workspace key on the worker it is refused.
+  await artifact.markdown({ key: "large", text: C["body of a large artifact"] + "x".repeat(40_000) }).catch(() => {});
   await artifact.link({ key: "place", url: "https://example.com/", text: C["artifact's link"] });
   await artifact.progress({ key: "part", total: 2, unit: C["artifact's unit"] }).update(1);
   await run.save("rows", { rows: [C["saved value"]] });
@@ -225,6 +227,10 @@ def everything(folder: str, given: str, usual: str = C["default of a parameter"]
     artifact.markdown("note", C["artifact's body"], title=C["artifact's title"])
     artifact.table("rows", [[C["artifact's table"]]], columns=["row"])
     artifact.image("picture", b"\\x89PNG\\r\\n\\x1a\\n" + C["artifact's image"].encode())
+    try:
+        artifact.markdown("large", C["body of a large artifact"] + "x" * 40_000)
+    except Exception:
+        pass  # Without a workspace key on the worker it is refused.
     artifact.link("place", "https://example.com/", text=C["artifact's link"])
     artifact.progress("part", 1, 2, unit=C["artifact's unit"])
     plain(C["argument of a task"])

@@ -224,8 +224,11 @@ async function play(scene: Scene, language: Language, canaries: ReadonlyMap<Kind
   // People look at everything, so that the answers of every page pass the tap.
   expect(await towpath("runs", "show", all)).toContain("named");
   expect(await towpath("logs", all)).toContain(value("log line"));
+  const { items: artifacts } = await client.listArtifacts({ params: { runId: all } });
+  const stored = artifacts.flatMap(({ body }) => (body.kind === "stored" ? [body.hash] : []));
+  expect(stored).toHaveLength(scene.isSealed ? 1 : 0);
+  for (const hash of stored) await client.readStored({ params: { runId: all, hash } });
   await Promise.all([
-    client.listArtifacts({ params: { runId: all } }),
     client.listTaskRuns({ params: { runId: all }, query: {} }),
     client.listWaits({ params: { runId: all }, query: {} }),
   ]);

@@ -11,7 +11,7 @@ import { writeStored } from "./stored-bodies.ts";
 
 const WORKSPACE = uuidv7(1);
 
-async function ground(caps = { atOnce: 2, perMinute: 5 }) {
+async function ground(caps = { atOnce: 1, waiting: 1, perMinute: 5 }) {
   const home = await mkdtempDisposable(join(tmpdir(), "twp-reads-"));
   const keyring = new WorkerKeyring([newWorkspaceKey()]);
   const store = { root: pathToFileURL(home.path).href };

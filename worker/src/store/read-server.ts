@@ -1,4 +1,5 @@
 import type { AnswerRead, ReadRequest } from "@towpath/contract";
+import pLimit, { type LimitFunction } from "p-limit";
 import type { Logger } from "pino";
 import type { Clock } from "../host/index.ts";
 import type { WorkerKeyring } from "../sealing/index.ts";
@@ -7,11 +8,14 @@ import { readStoredFile } from "./stored-bodies.ts";
 
 /** The caps that a worker sets, whatever the control plane asks. */
 export interface ReadCaps {
+  /** Files that are read and sent at once. */
   readonly atOnce: number;
+  /** Reads that wait for their turn. */
+  readonly waiting: number;
   readonly perMinute: number;
 }
 
-const CAPS: ReadCaps = { atOnce: 4, perMinute: 600 };
+const CAPS: ReadCaps = { atOnce: 4, waiting: 60, perMinute: 600 };
 const MINUTE_MS = 60_000;
 /** Reads that were answered and taken. The control plane may ask for them again. */
 const ANSWERED_MAX = 1_000;
@@ -32,11 +36,13 @@ export class ReadServer {
   readonly #caps: ReadCaps;
   readonly #underway = new Set<string>();
   readonly #answered = new Set<string>();
+  readonly #turns: LimitFunction;
   #minute = { sinceMs: 0, reads: 0 };
 
   constructor(ground: ReadGround, caps: ReadCaps = CAPS) {
     this.#ground = ground;
     this.#caps = caps;
+    this.#turns = pLimit(caps.atOnce);
   }
 
   /**
@@ -47,13 +53,14 @@ export class ReadServer {
   async serve(read: ReadRequest, send: (answer: AnswerRead) => Promise<boolean>): Promise<void> {
     const { id } = read;
     if (this.#underway.has(id) || this.#answered.has(id)) return;
-    if (this.#underway.size >= this.#caps.atOnce || !this.#mayRead()) {
+    const { atOnce, waiting } = this.#caps;
+    if (this.#underway.size >= atOnce + waiting || !this.#mayRead()) {
       await send({ id, fault: "busy" });
       return;
     }
     this.#underway.add(id);
     try {
-      const taken = await send({ id, ...(await this.#read(read)) });
+      const taken = await this.#turns(async () => await send({ id, ...(await this.#read(read)) }));
       if (taken) this.#noteAnswered(id);
     } finally {
       this.#underway.delete(id);

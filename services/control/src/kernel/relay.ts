@@ -29,6 +29,8 @@ export interface Question {
   ask(workerId: string): void;
   /** The next answer of any asked worker. Null: none came in this time, or the signal aborted. */
   hear(args: { readonly waitMs: number; readonly signal: AbortSignal }): Promise<WorkerAnswer | null>;
+  /** Waits for a time, or until there is an answer. It stays for the next `hear`. */
+  quiet(args: { readonly waitMs: number; readonly signal: AbortSignal }): Promise<void>;
   close(): void;
 }
 
@@ -133,8 +135,12 @@ class Open implements Question {
   }
 
   async hear(args: { waitMs: number; signal: AbortSignal }): Promise<WorkerAnswer | null> {
-    if (this.#came.length === 0) await this.#wakeUp.wait(args.waitMs, args.signal);
+    await this.quiet(args);
     return this.#came.shift() ?? null;
+  }
+
+  async quiet({ waitMs, signal }: { waitMs: number; signal: AbortSignal }): Promise<void> {
+    if (this.#came.length === 0) await this.#wakeUp.wait(waitMs, signal);
   }
 
   take(answer: WorkerAnswer): void {

@@ -3,6 +3,7 @@ import {
   AnswerRead,
   LIMITS,
   Problem,
+  type ProblemCode,
   READ_FAULTS,
   type ReadFault,
   type ReadRequest,
@@ -107,7 +108,9 @@ async function askInTurn(
       fault = { name: read, by };
       // All workers of a store see the same files.
       if (read === "gone") break;
-      left = left.filter((one) => one !== by);
+      // A busy worker is asked again later, unless another one answers first.
+      if (read === "busy") await question.quiet({ waitMs: waitMs * part, signal });
+      else left = left.filter((one) => one !== by);
     }
   } finally {
     question.close();
@@ -131,8 +134,13 @@ function readAnswer({ text }: WorkerAnswer, hash: string): StoredContent | ReadF
   return isRequested ? { sealed: data.sealed } : "damaged";
 }
 
+const FAULT_CODES: Readonly<Partial<Record<ReadFault, ProblemCode>>> = {
+  gone: "stored-gone",
+  busy: "too-many-requests",
+};
+
 function refused({ name, by }: { name: ReadFault; by: StoreWorker }): Problem {
-  const code = name === "gone" ? "stored-gone" : "stored-refused";
+  const code = FAULT_CODES[name] ?? "stored-refused";
   return new Problem(code, `The worker "${by.name}" of the pool "${by.pool}" answers: ${READ_FAULTS[name]}`);
 }
 

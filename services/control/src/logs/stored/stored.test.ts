@@ -179,7 +179,23 @@ test("A reader hears why there is no file, with the worker's name", async () => 
     await answerRead(other, worker, { id: request?.id ?? "", ...answer });
     await refused;
   }
+  const busy = expect(read(testEnv.deps, stored, 400)).rejects.toMatchObject({ code: "too-many-requests" });
+  const asked = await poll(other, worker);
+  await answerRead(other, worker, { id: asked.reads[0]?.id ?? "", fault: "busy" });
+  await busy;
   await expect(read(testEnv.deps, stored, 40)).rejects.toMatchObject({ code: "stored-timeout" });
+});
+
+test("A worker that was busy is asked again", async () => {
+  const store = randomUUID();
+  const stored = await runWithStored(store);
+  const worker = await workerWith(store);
+  const reading = read(testEnv.deps, stored, SHORT_MS);
+  const [request] = (await poll(other, worker)).reads;
+  await answerRead(other, worker, { id: request?.id ?? "", fault: "busy" });
+  expect((await poll(other, worker)).reads).toEqual([request]);
+  await answerRead(other, worker, { id: request?.id ?? "", sealed: stored.sealed });
+  expect(await reading).toEqual({ sealed: stored.sealed });
 });
 
 test("Without a worker that can answer, the problem says which one to start", async () => {
