@@ -77,6 +77,8 @@ const RELAY_LIMITS: RelayLimits = {
 const EVERYONE = "towpath_ask";
 /** NOTIFY refuses payloads of 8000 bytes. Answers are ASCII: this leaves room for the rest of the message. */
 const PART_CHARS = 7_600;
+/** How long an answer waits for its question, which may still be on its way to this process, milliseconds. */
+const ARRIVES_MS = 1_000;
 /** The most questions that are remembered for polls. */
 const HEARD_MAX = 10_000;
 
@@ -96,9 +98,19 @@ const Part = z.object({
   answer: z.uuid(),
   index: z.int().min(0),
   of: z.int().min(1),
-  text: z.string(),
 });
-type Part = z.infer<typeof Part>;
+/** A part of an answer. Its message is this as JSON, a line feed, and the text as it is, so that its length is known. */
+type Part = z.infer<typeof Part> & { readonly text: string };
+
+function encodePart({ text, ...head }: Part): string {
+  return `${JSON.stringify(head)}\n${text}`;
+}
+
+function decodePart(payload: string): Part | null {
+  const end = payload.indexOf("\n");
+  const head = parsed(Part, payload.slice(0, end));
+  return head && { ...head, text: payload.slice(end + 1) };
+}
 
 /** A question as any process remembers it for the polls of the asked worker. */
 interface Heard extends Asking {
@@ -191,6 +203,8 @@ class NotifyRelay implements Relay {
   readonly #heard = new Map<string, Map<string, Heard>>();
   #heardCount = 0;
   readonly #polls = new Map<string, WakeUp>();
+  /** Answers that came before their questions, by the worker and the id. */
+  readonly #early = new Map<string, WakeUp>();
   readonly #deps: { readonly sql: Sql; readonly log: Logger };
   readonly #limits: RelayLimits;
   #unlisten: (() => Promise<void>)[] = [];
@@ -209,7 +223,7 @@ class NotifyRelay implements Relay {
     });
     this.#unlisten = [() => everyone.unlisten()];
     const own = await sql.listen(this.#own, (payload) => {
-      const part = parsed(Part, payload);
+      const part = decodePart(payload);
       if (part !== null) this.#open.get(part.id)?.takePart(part);
     });
     this.#unlisten.push(() => own.unlisten());
@@ -260,8 +274,9 @@ class NotifyRelay implements Relay {
   }
 
   async answer(worker: WorkerName, { id, text }: AskedWorker): Promise<boolean> {
-    const heard = this.#heard.get(keyOf(worker))?.get(id);
-    if (heard === undefined || text.length > this.#limits.answerChars) return false;
+    if (text.length > this.#limits.answerChars) return false;
+    const heard = await this.#heardBy(worker, id);
+    if (heard === undefined) return false;
     this.#forget(heard);
     const { workerId } = worker;
     if (heard.from === this.#own) {
@@ -273,16 +288,26 @@ class NotifyRelay implements Relay {
     const messages = parts.map(
       (part, index): Part => ({ id, workerId, answer, index, of: parts.length, text: part }),
     );
-    return await this.#notify(
-      heard.from,
-      messages.map((message) => JSON.stringify(message)),
-    );
+    return await this.#notify(heard.from, messages.map(encodePart));
   }
 
   async close(): Promise<void> {
-    for (const wakeUp of this.#polls.values()) wakeUp.wake();
+    for (const wakeUp of [...this.#polls.values(), ...this.#early.values()]) wakeUp.wake();
     for (const byId of [...this.#heard.values()]) for (const heard of [...byId.values()]) this.#forget(heard);
     await Promise.all(this.#unlisten.map((unlisten) => unlisten().catch(() => {})));
+  }
+
+  async #heardBy(worker: WorkerName, id: string): Promise<Heard | undefined> {
+    const key = keyOf(worker);
+    const find = () => this.#heard.get(key)?.get(id);
+    const name = `${key} ${id}`;
+    if (find() === undefined && this.#early.size < HEARD_MAX && !this.#early.has(name)) {
+      const wakeUp = new WakeUp();
+      this.#early.set(name, wakeUp);
+      await wakeUp.wait(ARRIVES_MS);
+      this.#early.delete(name);
+    }
+    return find();
   }
 
   #hear(asking: Asking): void {
@@ -296,6 +321,7 @@ class NotifyRelay implements Relay {
     const heard: Heard = { ...asking, isGiven: false, forget };
     this.#heard.set(key, byId.set(asking.id, heard));
     this.#heardCount += 1;
+    this.#early.get(`${key} ${asking.id}`)?.wake();
     this.#polls.get(key)?.wake();
   }
 
