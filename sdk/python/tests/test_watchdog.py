@@ -19,11 +19,11 @@ from .watched_flows import Ended, Flows, script
 _NESTED = """
 outer, inner = 60, 0.2
 
-@task(name="outer", timeout=outer, timeout_grace=0.1)
+@task(name="outer", timeout=outer, timeout_grace=0.1, **again)
 def above():
     below()
 
-@task(name="inner", timeout=inner, timeout_grace=0.1)
+@task(name="inner", timeout=inner, timeout_grace=0.1, **again)
 def below():
     holds()
 
@@ -35,7 +35,7 @@ def body():
 
 class Blocked(Flows):
     @script("""
-@task(timeout=0.2, timeout_grace=0.1, retries=5)
+@task(timeout=0.2, timeout_grace=0.1, **again)
 def stuck():
     holds()
 
@@ -49,7 +49,7 @@ def body():
     @script("""
 began = threading.Event()
 
-@task(timeout=0.2, timeout_grace=0.1)
+@task(timeout=0.2, timeout_grace=0.1, **again)
 def stuck():
     began.set()
     holds()
@@ -65,7 +65,7 @@ def body():
         self.assertNotIn("in body", ended.err)
 
     @script("""
-@task(timeout=0.2, timeout_grace=0.1)
+@task(timeout=0.2, timeout_grace=0.1, **again)
 async def stuck():
     time.sleep(600)
 
@@ -85,7 +85,7 @@ async def body():
         self.assert_killed(ended, "outer", "holds")
 
     @script("""
-@task(timeout=0.2, timeout_grace=0.1, if_ignored="kill")
+@task(timeout=0.2, timeout_grace=0.1, if_ignored="kill", **again)
 def deaf():
     while True:
         try:
@@ -99,6 +99,60 @@ def body():
 """)
     def test_a_task_that_ignores_its_time_limit_is_killed_where_it_says_so(self, ended: Ended) -> None:
         self.assert_killed(ended, "deaf", "deaf")
+
+    @script("""
+from towpath._internal.watchdog.watchdog import Watchdog
+
+began = Watchdog.watch
+in_thread = threading.Event()
+
+def begins_late(self, tried):
+    in_thread.set()
+    # As on a machine that is so busy that the watchdog's process starts only after the time limit.
+    time.sleep(0.5)
+    return began(self, tried)
+
+Watchdog.watch = begins_late
+
+@task(timeout=0.1, timeout_grace=60)
+def late():
+    say("begun")
+    time.sleep(600)
+
+@flow
+def body():
+    call = late.submit()
+    in_thread.wait()
+    call.result()
+""")
+    def test_a_thread_whose_time_limit_is_over_before_its_function_begins_never_begins_it(self, ended: Ended) -> None:
+        self.assert_never_begun(ended)
+
+    @script("""
+@task(timeout=0.1, timeout_grace=60)
+async def late():
+    say("begun")
+    time.sleep(600)
+
+async def holds_up_the_loop():
+    while True:
+        time.sleep(0.3)
+        await asyncio.sleep(0)
+
+@flow
+async def body():
+    other = asyncio.create_task(holds_up_the_loop())
+    try:
+        await late()
+    finally:
+        other.cancel()
+""")
+    def test_a_coroutine_whose_time_limit_is_over_before_it_begins_never_begins(self, ended: Ended) -> None:
+        self.assert_never_begun(ended)
+
+    def assert_never_begun(self, ended: Ended) -> None:
+        self.assertEqual((ended.code, ended.out.count("begun")), (1, 0), ended.err)
+        self.assertIn("exceeded its time limit of 100 ms", ended.err)
 
     @script("""
 @task(timeout=1, timeout_grace=0.1)

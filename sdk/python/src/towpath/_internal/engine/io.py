@@ -183,7 +183,7 @@ class LoopIo:
         # A task of asyncio copies the context that it is created in. The context of a function that only makes a coroutine
         # would not be that of the coroutine.
         own = contextvars.copy_context() if context is None else context
-        work = own.run(loop.create_task, _awaited(fn))
+        work = own.run(loop.create_task, _awaited(fn, cancel))
         asked: asyncio.Future[None] = loop.create_future()
         forget = cancel.listen(lambda _: soon(loop, lambda: _settle(asked, None)))
         try:
@@ -212,7 +212,9 @@ def soon(loop: Any, then: Callable[[], object]) -> None:
         pass
 
 
-async def _awaited(fn: Callable[[], Awaitable[Any]]) -> Any:
+async def _awaited(fn: Callable[[], Awaitable[Any]], cancel: Cancel) -> Any:
+    # A request that came before it began has been answered. It must not begin, because nothing asks it again.
+    cancel.raise_if_asked()
     work = fn()
     pid = os.getpid()
     try:

@@ -254,11 +254,7 @@ async def _try_once(call: TaskCall, calls: CallLedger, tries: int, holder: Holde
     scope = call.scope
     cancel = Cancel(scope.cancel)
     limit_ms = call.options.timeout_ms
-    up: TaskTimeout | None = None
-    take_back: Callable[[], None] | None = None
-    if limit_ms is not None:
-        up = TaskTimeout(call.options.name, limit_ms)
-        take_back = TIMERS.after(limit_ms, lambda: cancel.abort(up))
+    up = None if limit_ms is None else TaskTimeout(call.options.name, limit_ms)
     context = contextvars.copy_context()
     context.run(current.set, Scope(scope.run, call.path, cancel, calls, call.io is LOOP, holder))
 
@@ -272,6 +268,8 @@ async def _try_once(call: TaskCall, calls: CallLedger, tries: int, holder: Holde
 
     limit = None if limit_ms is None else Limit(grace_ms, on_left)
     fn, end_watch = watched(call, tries, cancel, call.fn)
+    # After the watchdog has begun: to start its process takes longer than a short limit.
+    take_back = None if up is None else TIMERS.after(limit_ms or 0, lambda: cancel.abort(up))
     try:
         if call.options.runs_in != "thread":
             runner = _runner_of(scope.run, call.options.runs_in)

@@ -70,6 +70,8 @@ def _in_thread(
         watches.append(watchdog.watch(tried))
         if ended or (hears and cancel.reason is not None):
             end()
+        # A request that came before the function began was answered. The function must not begin, because nothing asks it again.
+        cancel.raise_if_asked()
         return fn()
 
     def end() -> None:
