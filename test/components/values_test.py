@@ -326,7 +326,7 @@ class Models(unittest.TestCase):
         customer = Customer(name="a", since=dt.date(2026, 1, 1))
         order = Order(customer, {"x": decimal.Decimal("1.10")}, pd.DataFrame({"a": [1]}))
         for value, returns in ((customer, Customer), ([order], list[Order]), (order, Order | None)):
-            encoded = encode_result(value, "result", returns)
+            encoded = encode_result(value, "result", lambda: returns)
             read = restored(decode(encoded.data, codec=encoded.codec, uri="memory:x"), returns)
             self.assertTrue(is_same(value, read))
             self.assertEqual(hash_input("t", [read], PLAIN_HASHES), hash_input("t", [value], PLAIN_HASHES))
@@ -338,7 +338,7 @@ class Models(unittest.TestCase):
             x: int
 
         with self.assertRaisesRegex(NotSerialisable, "extra or private attributes"):
-            encode_result(Loose.model_validate({"x": 1, "y": 2}), "result", Loose)
+            encode_result(Loose.model_validate({"x": 1, "y": 2}), "result", lambda: Loose)
 
 
 class Runs(unittest.TestCase):
