@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { newWorkspaceKey } from "@towpath/contract";
 import { describe, expect, test } from "vitest";
 import { findVersitygw, startS3, startStack } from "../harness/index.ts";
 
@@ -54,5 +55,34 @@ describe.skipIf(program === undefined)("with a bucket for a store", () => {
     const said = JSON.stringify(logs.entries);
     expect(said).toContain("the key is [secret:store-secret-access-key]");
     expect(said).not.toContain(secretAccessKey);
+  });
+
+  test("texts of log lines stay in the bucket, and a reader with the key gets them from the worker", async () => {
+    await using s3 = await startS3(program ?? "");
+    await using stack = await startStack();
+    const { endpoint, region, accessKeyId, secretAccessKey } = s3.access;
+    const home = await stack.project({
+      "sample.ts": FLOW.replace("KEY", "canary"),
+      "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
+    });
+    const key = newWorkspaceKey();
+    const withKey = { env: { TOWPATH_WORKSPACE_KEY: key } };
+    expect(await stack.towpath(["deploy", "--project", home], withKey)).toMatchObject({ code: 0 });
+    await stack.startWorker({
+      settings: {
+        store: { root: s3.root, endpoint, region, accessKeyId: { env: "STORE_ID" } },
+        workspaceKeys: [{ env: "SEAL" }],
+        logs: "stored",
+      },
+      env: { STORE_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, SEAL: key },
+    });
+    const runId = await stack.run("sample");
+    expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed" });
+    const read = async () => await stack.towpath(["logs", runId], withKey);
+    await expect
+      .poll(async () => (await read()).output.match(/the key is canary/g)?.length, { timeout: 30_000 })
+      .toBe(2);
+    const { entries } = await stack.client.getLogs({ params: { runId }, query: {} });
+    expect(entries.every((entry) => entry.kind === "gap" || entry.text === "")).toBe(true);
   });
 });

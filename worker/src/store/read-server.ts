@@ -15,7 +15,7 @@ export interface ReadCaps {
   readonly perMinute: number;
 }
 
-const CAPS: ReadCaps = { atOnce: 4, waiting: 60, perMinute: 600 };
+const CAPS: ReadCaps = { atOnce: 4, waiting: 60, perMinute: 3_000 };
 const MINUTE_MS = 60_000;
 /** Reads that were answered and taken. The control plane may ask for them again. */
 const ANSWERED_MAX = 1_000;

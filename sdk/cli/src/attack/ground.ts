@@ -107,6 +107,8 @@ function settingsOf(given: Settings, args: { folder: string; key: SigningKey; re
     stores: {},
     // The group "settings" has a ledger with the test specs.
     ledger: undefined,
+    // The attacks read in the records what the test flows log.
+    logs: undefined,
     signatures: {},
     secrets: { [SECRET]: { file: join(folder, "secret") } },
     breakerFailures: BREAKER_FAILURES,

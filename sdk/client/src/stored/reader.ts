@@ -11,6 +11,7 @@ import {
 } from "@towpath/contract";
 import type { Client } from "../client.ts";
 import { ConnectionFailure, UnexpectedAnswer } from "../failure.ts";
+import { pause } from "../repeat.ts";
 import type { SealingOptions } from "../sealing/options.ts";
 
 /** Bodies that are fetched at once. */
@@ -191,7 +192,7 @@ export class StoredReader {
     const workspace = await this.#workspace;
     const { client } = this.#options;
     const input = { params: { runId, hash }, query: at === undefined ? {} : { at } };
-    const { sealed } = await this.#inTurn(() => client.readStored(input, { retries: 1 }));
+    const { sealed } = await this.#inTurn(() => untilFree(() => client.readStored(input, { retries: 1 })));
     if ((await sha256(sealed)) !== hash)
       throw new StoredUnreadable(
         "refused",
@@ -227,6 +228,23 @@ export class StoredReader {
       const next = this.#waiting.shift();
       if (next === undefined) this.#free += 1;
       else next();
+    }
+  }
+}
+
+/** How often a read is repeated while workers answer too many others, and the pause before, milliseconds. */
+const BUSY_TRIES = 90;
+const BUSY_MS = 1_000;
+
+/** Repeats a read while the control plane or the worker has too many. A long log has more bodies than a worker sends in a minute. */
+async function untilFree<Value>(read: () => Promise<Value>): Promise<Value> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await read();
+    } catch (error) {
+      const isBusy = error instanceof Problem && error.code === "too-many-requests";
+      if (!isBusy || tries >= BUSY_TRIES) throw error;
+      await pause(BUSY_MS, undefined);
     }
   }
 }
