@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Client, createClient } from "@towpath/client";
 import { StoredReader } from "@towpath/client/stored";
@@ -168,4 +168,19 @@ test("the worker refuses to store lines without a key", async () => {
   const refused = await stack.startWorker({ name: "keyless", settings: { logs: "stored" } });
   await refused.exited;
   expect(refused.output()).toContain('logs: "stored" needs "workspaceKeys"');
+});
+
+test("behind walls the worker stores the lines, and the user of an attempt cannot read them", async () => {
+  await using walled = await startStack({ walls: true });
+  const file = join(walled.folder, "workspace.key");
+  await writeFile(file, `${KEY}\n`);
+  await walled.startWorker({ settings: { workspaceKeys: [{ file }], logs: "stored" } });
+  await deployFlows(walled, "typescript", TALKING, withKey.env);
+  const runId = await walled.run("talks@typescript", { marker: "walled" });
+  expect(await walled.waitForRun(runId)).toMatchObject({ state: "completed" });
+  const read = async () => (await walled.towpath(["logs", runId], withKey)).output;
+  await expect.poll(read, { timeout: 30_000 }).toContain("ends walled");
+  const bodies = join(walled.folder, "store/runs", runId, "bodies");
+  expect((await stat(bodies)).mode & 0o077).toBe(0);
+  for (const name of await readdir(bodies)) expect((await stat(join(bodies, name))).mode & 0o077).toBe(0);
 });
