@@ -53,6 +53,11 @@ export function remaining({ capacity }: WorkerFacts): readonly Remaining[] {
         "a polled job has exactly the result that a worker signed for it; in a sealed workspace no callback gives a result",
     },
     {
+      can: "Ask a worker that has a workspace key for stored bodies of runs",
+      limit:
+        "sealed files that the worker's own key opens for the run that is asked about; 600 reads a minute",
+    },
+    {
       can: "Start a run as if a person had, with any ref as a parameter",
       limit:
         "refs of the workspace; it cannot invent one. A run that a flow starts gets exactly the refs of that flow",
