@@ -1,5 +1,6 @@
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { BulkRecord, ControlRecord, fieldsIn, ROUTES } from "@towpath/contract";
+import { BulkRecord, ControlRecord, fieldsIn, newWorkspaceKey, ROUTES } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type Stack, startStack } from "../harness/index.ts";
@@ -23,6 +24,9 @@ const fails = task({ name: "fails", retries: 1, retryDelayMs: 10 }, async (passw
 });
 const cached = task({ name: "cached", cache: true }, async (n: number) => n);
 export const child = flow({ name: "child", input: z.object({ n: z.number() }) }, async ({ n }) => ({ n }));
+export const large = flow({ name: "large" }, async () => {
+  await artifact.table({ key: "large", columns: ["n"], rows: Array.from({ length: 600 }, (_, n) => [n]) });
+});
 export const talkative = flow({ name: "talkative", input: z.object({ fails: z.boolean().default(false) }) }, async (given, run) => {
   const password = secret("warehouse-password");
   for (const level of ["debug", "info", "warn", "error"] as const) log[level](level, password);
@@ -49,7 +53,7 @@ export const talkative = flow({ name: "talkative", input: z.object({ fails: z.bo
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { child, talkative } from "./flows/talkative.ts";
+import { child, large, talkative } from "./flows/talkative.ts";
 
 export default defineConfig({
   project: "wire",
@@ -57,6 +61,7 @@ export default defineConfig({
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
     deployment(child, {}),
+    deployment(large, {}),
     deployment(talkative, {
       secrets: [{ name: "warehouse-password", env: "PGPASSWORD" }],
       mayStart: ["child"],
@@ -97,7 +102,26 @@ beforeAll(async () => {
   expect(states).toEqual(["completed", "failed", "failed"]);
   worker.kill("SIGTERM");
   await worker.exited;
+  await readLarge();
 });
+
+/** A worker with a workspace key keeps a large artifact in its store, and sends it to a reader. */
+async function readLarge(): Promise<void> {
+  const file = join(stack.folder, "workspace.key");
+  await writeFile(file, newWorkspaceKey());
+  const keyed = await stack.startWorker({
+    name: "keyed",
+    settings: { url: proxy.url, workspaceKeys: [{ file }] },
+  });
+  const runId = await stack.run("large");
+  expect((await stack.waitForRun(runId)).state).toBe("completed");
+  const { items } = await stack.client.listArtifacts({ params: { runId } });
+  for (const { body } of items)
+    if (body.kind === "stored") await stack.client.readStored({ params: { runId, hash: body.hash } });
+  keyed.kill("SIGTERM");
+  await keyed.exited;
+}
+
 afterAll(async () => {
   await proxy?.[Symbol.asyncDispose]();
   await stack?.[Symbol.asyncDispose]();
@@ -158,7 +182,7 @@ describe("the bytes that a real worker sent", () => {
       const parsed = BulkRecord.parse(record);
       return parsed.type === "artifact" ? [parsed.body.kind] : [];
     });
-    expect(new Set(bodies)).toEqual(new Set(["markdown", "table", "progress", "image", "link"]));
+    expect(new Set(bodies)).toEqual(new Set(["markdown", "table", "progress", "image", "link", "stored"]));
   });
 
   test("name no field that DATA.md does not list", () => {
