@@ -132,7 +132,8 @@ describe.skipIf(obstacle !== null)("an attempt in namespaces", () => {
     await start();
     const first = await running(await command("echo up; exec sleep 1000", { deployment: "other" }));
     const env = { STATE: join(testEnv.dir, "state") };
-    const look = 'ls "$STATE/cache" 2>&1; find / -name run.sh 2>/dev/null | grep -c .';
+    const look =
+      'ls "$STATE/cache" 2>&1; find "$PWD" "$STATE" /run /tmp /home /root -name run.sh 2>/dev/null | grep -c .';
     const attempt = testEnv.plane.submit(await command(look, { env }));
     await testEnv.plane.untilEnded(attempt);
     expect(linesOf(attempt)).toEqual([expect.stringContaining("Permission denied"), "stdout: 1"]);
