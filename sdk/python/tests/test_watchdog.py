@@ -76,6 +76,20 @@ async def body():
     def test_a_coroutine_that_blocks_the_event_loop_is_killed(self, ended: Ended) -> None:
         self.assert_killed(ended, "stuck", "stuck")
 
+    @script("""
+@task(timeout=0.2, timeout_grace=0.1)
+async def stuck():
+    await asyncio.sleep(0.2)
+    time.sleep(600)
+
+@flow
+async def body():
+    await stuck()
+""")
+    def test_a_coroutine_that_blocks_at_its_time_limit_is_killed_or_ends(self, ended: Ended) -> None:
+        self.assertIn(ended.code, (-signal.SIGKILL, 1), ended.err)
+        self.assertIn("TaskTimeout", ended.err)
+
     @script(_NESTED)
     def test_the_time_limit_of_an_inner_task_names_the_inner_task(self, ended: Ended) -> None:
         self.assert_killed(ended, "inner", "holds")

@@ -32,6 +32,8 @@ class Limit(NamedTuple):
     """How long it may take to end after its time limit."""
     on_left: Callable[[], None]
     """Called when it is left running."""
+    heard: Callable[[], object] = lambda: None
+    """Called in the event loop once the function is told to stop, which shows that nothing blocks the loop."""
 
     def wait_s(self, reason: BaseException | None) -> float:
         """How long to wait for its end."""
@@ -190,6 +192,8 @@ class LoopIo:
             await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 work.cancel()
+                if limit is not None:
+                    limit.heard()
                 await asyncio.wait({work}, timeout=None if limit is None else limit.wait_s(cancel.reason))
             if not work.done() and limit is not None:
                 limit.on_left()

@@ -266,8 +266,8 @@ async def _try_once(call: TaskCall, calls: CallLedger, tries: int, holder: Holde
             raise TaskTimeout(call.options.name, limit_ms or 0, grace_ms)
         call.warn(_STILL_RUNNING)
 
-    limit = None if limit_ms is None else Limit(grace_ms, on_left)
-    fn, end_watch = watched(call, tries, cancel, call.fn)
+    fn, heard, end_watch = watched(call, tries, cancel, call.fn)
+    limit = None if limit_ms is None else Limit(grace_ms, on_left, heard)
     # After the watchdog has begun: to start its process takes longer than a short limit.
     take_back = None if up is None else TIMERS.after(limit_ms or 0, lambda: cancel.abort(up))
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.cancel import Cancel
 from ..engine.interrupt import is_interruptible, when_handled
-from ..engine.io import LOOP, soon
+from ..engine.io import LOOP
 from ..watchdog.watchdog import Watchdog, Watched, WatchedTry
 from .durations import ms_of
 
@@ -29,12 +29,13 @@ def ends_run(call: TaskCall) -> bool:
 
 def watched(
     call: TaskCall, tries: int, cancel: Cancel, fn: Callable[[], Any]
-) -> tuple[Callable[[], Any], Callable[[], None]]:
-    """The function to call, and what to call when the try has ended. In between, the watchdog kills the process if nothing
-    of it answers the request to stop: the handler of a signal, the event loop or a thread."""
+) -> tuple[Callable[[], Any], Callable[[], None], Callable[[], None]]:
+    """The function to call, what to call when the event loop has told it to stop, and what to call when the try has ended. In
+    between, the watchdog kills the process if nothing of it answers the request to stop: the handler of a signal, the event
+    loop or a thread."""
     watchdog, limit_ms = call.scope.run.host.watchdog, call.options.timeout_ms
     if watchdog is None or limit_ms is None or call.options.runs_in != "thread":
-        return fn, nothing
+        return fn, nothing, nothing
     tried = WatchedTry(
         path=call.path,
         name=call.options.name,
@@ -44,19 +45,16 @@ def watched(
         more_ms=_LATE_MS if ends_run(call) else 0,
     )
     if call.io is not LOOP and not is_interruptible():
-        return _in_thread(watchdog, tried, cancel, fn, hears=not ends_run(call))
+        begun, end = _in_thread(watchdog, tried, cancel, fn, hears=not ends_run(call))
+        return begun, nothing, end
     watch = watchdog.watch(tried)
     if ends_run(call):
         # If the run ends for this try, the watch stays: the try may block the process from then on.
-        return fn, watch.end
+        return fn, nothing, watch.end
     if call.io is LOOP:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        cancel.listen(lambda _: soon(loop, watch.heard))
-    else:
-        cancel.listen(lambda _: when_handled(watch.heard))
-    return fn, watch.end
+        return fn, watch.heard, watch.end
+    cancel.listen(lambda _: when_handled(watch.heard))
+    return fn, nothing, watch.end
 
 
 def _in_thread(

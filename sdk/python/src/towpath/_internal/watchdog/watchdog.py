@@ -189,8 +189,10 @@ class Watchdog:
     def watch(self, tried: WatchedTry) -> Watched:
         """Kills the process unless the try ends, or is heard of, in time. Call it in the thread that runs the try."""
         number = next(self._numbers)
-        line = json.dumps(tried.line(number)).encode("ascii") + b"\n"
         with self._lock:
+            # Before the times are taken: the start of the guard is not the time of the try.
+            self._begin()
+            line = json.dumps(tried.line(number)).encode("ascii") + b"\n"
             self._live[number] = line
             self._lines.append(line)
             # A guard that somebody has killed shows when it does not take the line.
