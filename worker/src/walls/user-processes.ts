@@ -27,9 +27,13 @@ export async function processesOf(isOf: (uid: number) => boolean): Promise<numbe
 /** The program that watches the time limits of a Python flow. It ends by itself, a moment after the flow's process. */
 const WATCHDOG = "towpath._internal.watchdog.guard";
 
-/** Whether a process is a watchdog, which no author has started. It may call itself one: only its name in the log depends on it. */
+/**
+ * Whether a process is a watchdog, which no author has started, or is ending, and so has no command line any more. A process may
+ * call itself a watchdog: only its name in the log depends on it.
+ */
 export function isWatchdog(pid: number): boolean {
-  return readProcFile(`/proc/${pid}/cmdline`)?.includes(WATCHDOG) === true;
+  const words = readProcFile(`/proc/${pid}/cmdline`) ?? "";
+  return words === "" || words.includes(WATCHDOG);
 }
 
 /**
