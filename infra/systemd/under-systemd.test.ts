@@ -29,6 +29,8 @@ function obstacle(): string | null {
   return groups() === null ? "there are no control groups of version 2" : null;
 }
 const why = obstacle();
+if (why !== null && process.env.CI && !existsSync(SYSTEMD))
+  throw new Error(`In CI the unit must be run: ${why}.`);
 if (why !== null) console.warn(`SKIPPED: the unit of the worker is not run by systemd: ${why}.`);
 
 /** What systemd sees: a small system with the unit, this repository and Node. */
