@@ -36,8 +36,8 @@ async function open(name = "users", kept: readonly number[] = []): Promise<Users
 }
 
 /** A process of a user that ignores every signal but SIGKILL. */
-async function startAs({ uid }: AttemptUser) {
-  const script = "process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); console.log('up')";
+async function startAs({ uid }: AttemptUser, first = "") {
+  const script = `${first} process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); setImmediate(() => console.log('up'))`;
   const child = spawn(process.execPath, ["-e", script], { uid, gid: uid, cwd: "/", env: {}, detached: true });
   await once(child.stdout, "data");
   return child;
@@ -137,6 +137,18 @@ describe.skipIf(!isRoot)("users of attempts", () => {
     child.kill("SIGKILL");
     await once(child, "exit");
     expect((await users.take()).uid).toBe(user.uid);
+  });
+
+  test("are given out although a process of an attempt listens at their names, and that process is killed", async () => {
+    const before = await open();
+    const [kept, other] = [await before.take(), await before.take()];
+    await before.close();
+    const script = String.raw`for (let uid = ${RANGE.first}; uid <= ${RANGE.last}; uid++) require("node:net").createServer().listen("\0towpath-user-" + uid);`;
+    const holder = await startAs(other, script);
+    const users = await open("users", [kept.uid]);
+    expect(holder.signalCode ?? (await once(holder, "exit"))[1]).toBe("SIGKILL");
+    expect(users.kept(kept.uid)?.uid).toBe(kept.uid);
+    expect(await users.take()).not.toEqual(await users.take());
   });
 
   test("that an attempt had before cannot be given back for it", async () => {

@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { chown, lstat, mkdir, readdir } from "node:fs/promises";
-import { createServer, type Server } from "node:net";
+import type { Server } from "node:net";
 import { join } from "node:path";
 import type { ProcessRow } from "@towpath/contract/process";
 import type { Logger } from "pino";
 import { removeUnfollowed } from "./own-tree.ts";
 import type { UserRange } from "./run-as.ts";
 import { removeIpc } from "./shared-memory.ts";
+import { leaveName, takeName } from "./user-name.ts";
 import { killUser, processesOf } from "./user-processes.ts";
 
 /** How many users are checked before they are needed. */
@@ -83,13 +84,13 @@ export class Users {
   async restore(kept: ReadonlySet<number>): Promise<void> {
     await mkdir(this.#deps.dir, { recursive: true, mode: 0o711 });
     for (const uid of kept) {
-      const server = this.includes(uid) ? await listenAs(uid) : null;
+      const server = this.includes(uid) ? await this.#takeName(uid) : null;
       if (server !== null) this.#give(uid, server);
     }
     for (const name of await readdir(this.#deps.dir)) {
       const uid = Number(name);
       if (kept.has(uid)) continue;
-      const server = this.includes(uid) ? await listenAs(uid) : null;
+      const server = this.includes(uid) ? await this.#takeName(uid) : null;
       // Another worker of this machine has the user now. Only the folder is left of the attempt here.
       if (server === null) await removeUnfollowed(join(this.#deps.dir, name));
       else await this.release(this.#give(uid, server));
@@ -117,6 +118,10 @@ export class Users {
   enterNamespaces({ uid }: AttemptUser): void {
     const given = this.#given.get(uid);
     if (given !== undefined) given.isInside = true;
+  }
+
+  async #takeName(uid: number): Promise<Server | null> {
+    return await takeName(uid, (one) => this.includes(one));
   }
 
   #give(uid: number, server: Server): AttemptUser {
@@ -161,7 +166,7 @@ export class Users {
   async #forget({ uid }: AttemptUser): Promise<void> {
     const given = this.#given.get(uid);
     this.#given.delete(uid);
-    if (given !== undefined) await closed(given.server);
+    if (given !== undefined) await leaveName(given.server);
   }
 
   /** Takes back the users that no attempt has, and gives out no more. Those of running attempts stay with their processes. */
@@ -176,7 +181,7 @@ export class Users {
   async abandon(): Promise<void> {
     this.#isClosed = true;
     await this.#making;
-    await Promise.all([...this.#given.values()].map(({ server }) => closed(server)));
+    await Promise.all([...this.#given.values()].map(({ server }) => leaveName(server)));
     this.#given.clear();
   }
 
@@ -199,12 +204,12 @@ export class Users {
       const uid = first + 1 + this.#next;
       this.#next = (this.#next + 1) % this.#size;
       if (busy.has(uid) || this.#given.has(uid)) continue;
-      const server = await listenAs(uid);
+      const server = await this.#takeName(uid);
       if (server === null) continue;
       // An attempt of a worker that has ended may still have processes of this user.
       await processesOf((one) => this.includes(one) && Boolean(busy.add(one)));
       if (busy.has(uid)) {
-        await closed(server);
+        await leaveName(server);
         continue;
       }
       return await this.#furnish(this.#give(uid, server));
@@ -228,21 +233,6 @@ export class Users {
       throw error;
     }
   }
-}
-
-/** Listens on the machine's one socket of this name. Null: another process does. */
-async function listenAs(uid: number): Promise<Server | null> {
-  const server = createServer((socket) => socket.destroy());
-  const { promise, resolve } = Promise.withResolvers<Server | null>();
-  server.once("error", () => resolve(null));
-  // The name begins with NUL: it is in the kernel's table and no file.
-  server.listen(`\0towpath-user-${uid}`, () => resolve(server));
-  server.unref();
-  return await promise;
-}
-
-async function closed(server: Server): Promise<void> {
-  await new Promise<void>((resolve) => void server.close(() => resolve()));
 }
 
 /** Removes what a user left in the folders where everyone may write. Its user is no one else's at this time. */
