@@ -10,7 +10,7 @@ import { type AheadVersion, LaunchError, STOPS, type TakenRunner } from "../laun
 import { isPassing } from "../protocol/index.ts";
 import { NoWorkspaceKey } from "../sealing/index.ts";
 import { SecretsMissing, SecretUnavailable } from "../secrets/index.ts";
-import { Refusal } from "../trust/index.ts";
+import { NoLedger, Refusal } from "../trust/index.ts";
 import { NoUserFree } from "../walls/index.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
@@ -234,6 +234,8 @@ async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, err
     const message = `The start was not accepted: ${claimed.declined}`;
     await close(claimed, { outcome: "cancelled", cause: "user", message });
   } else if (error instanceof Refusal && error.mayPass) {
+    // Otherwise an idle worker without a ledger would claim each run before those that can start it.
+    if (error instanceof NoLedger) deps.breaker.failed(error.openMessage);
     deps.log.warn({ attempt: claimed.name, code: error.code }, "an assignment must wait");
     await claimed.release(error.message);
   } else if (error instanceof Refusal) {

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -227,6 +227,23 @@ test("a body whose address was lost in a crash stays unused, and the lines are s
   await rm(join(dir, "journal", "stored.ndjson"));
   expect(await textsOf(await sentOf(await openSpool()))).toEqual(["one"]);
   expect(await bodies()).toHaveLength(2);
+});
+
+test("a note that is newer than the journal, as after a power cut, names no later line", async () => {
+  const first = await openSpool();
+  await say(first, "one");
+  const [sent] = await sentOf(first);
+  await first.close();
+  if (sent?.type !== "log" || sent.stored === undefined) throw new Error("The record has no address.");
+  const { from: _, ...body } = sent.stored;
+  const note = { first: 2, last: 5, line: 1, body };
+  await appendFile(join(dir, "journal", "stored.ndjson"), `${JSON.stringify(note)}\n`);
+  const again = await openSpool();
+  await say(again, "two");
+  expect(await textsOf(await sentOf(again))).toEqual(["one", "two"]);
+  await again.acknowledge({ control: 0, bulk: 2 });
+  await again.acknowledge({ control: 0, bulk: 0 });
+  expect(await textsOf(await sentOf(again))).toEqual(["one", "two"]);
 });
 
 test("a control plane that has forgotten records gets them again with the same addresses", async () => {

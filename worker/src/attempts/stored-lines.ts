@@ -106,7 +106,8 @@ export class StoredLines {
     { dir, journal, last }: { dir: string; journal: Lane; last: number },
   ): Promise<StoredLines> {
     const { place, written } = last === 0 ? { place: null, written: [] } : await readPlaces(dir);
-    const open = written.filter((one) => one.last > journal.acknowledgedSeq);
+    // After a power cut a note can be newer than the journal, whose numbers other lines get then.
+    const open = written.filter((one) => one.last > journal.acknowledgedSeq && one.last <= journal.lastSeq);
     return new StoredLines(store, { dir, journal, last, place, written: open });
   }
 

@@ -73,14 +73,19 @@ export class PlacesFile {
     // The first note of this process rewrites the file: its end may be torn.
     if (this.#bytes === null || this.#bytes > PLACES_BYTES) {
       const { written } = await readPlaces(this.#dir);
-      const kept = this.#bytes === null ? written : written.slice(Math.floor(written.length / 2));
+      const known = written.filter(({ last }) => last < one.first);
+      const kept = this.#bytes === null ? known : known.slice(Math.floor(known.length / 2));
       const text = [{ place }, ...kept, one].map((each) => `${JSON.stringify(each)}\n`).join("");
       await replaceFile(this.#path, text);
       this.#bytes = Buffer.byteLength(text);
       return;
     }
     const text = `${JSON.stringify(one)}\n`;
-    await appendFile(this.#path, text);
+    await appendFile(this.#path, text).catch((error: unknown) => {
+      // Half a line may be there. The next note writes the file anew.
+      this.#bytes = null;
+      throw error;
+    });
     this.#bytes += Buffer.byteLength(text);
   }
 }

@@ -233,12 +233,13 @@ export function openCheckpoints(opener: AnswerOpener, page: CheckpointPage): Che
 }
 
 /**
- * A wait that has ended. Nothing says for what its flow waited, so the payload of an event and a plain answer are left out. The flow then
- * asks by a call, which says it.
+ * A wait that has ended. Nothing says for what its flow waited, so the payload of an event and a plain answer, also an empty one, are left
+ * out. The flow then asks by a call, which says it.
  */
 function openOver(opener: AnswerOpener, wait: OverWait): OverWait[] {
   const header = sealedHeaderOf(wait.answer);
-  const isUnclear = header === null ? opener.sealedOnly && wait.answer !== null : header.fld !== "answer";
+  const isUnclear =
+    header === null ? opener.sealedOnly && wait.state === "satisfied" : header.fld !== "answer";
   if (isUnclear) return [];
   return [{ ...wait, answer: openAnswer(opener, wait.answer, ofQuestion(opener, wait.waitId)) }];
 }

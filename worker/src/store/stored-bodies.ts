@@ -19,7 +19,7 @@ import { bucketObject, ObjectTooLarge } from "./bucket-object.ts";
 import { markOf } from "./mark.ts";
 import type { StoreAddress } from "./root-object.ts";
 
-/** The time limit for writing or reading a body in a bucket, milliseconds. */
+/** The time limit for writing or reading a body, milliseconds. */
 const BODY_MS = 15_000;
 
 /** The fields whose values may be stored bodies. */
@@ -63,14 +63,33 @@ export async function writeStored(target: BodyTarget, field: StoredField, json: 
   const text = store.roundSizes === true ? paddedJson(json) : json;
   const sealed = keyring.seal({ ...place, field, origin: ORIGINS.run(runId) }, text);
   const hash = sha256(sealed);
-  const mark = await markOf(store);
+  const mark = await inTime(store, () => markOf(store)).catch(() => null);
   if (mark === null) throw new StoreUnwritable("The store cannot be reached.");
   try {
-    await writeText(store, { path: pathOf({ runId, hash }), text: sealed });
+    await inTime(store, () => writeText(store, { path: pathOf({ runId, hash }), text: sealed }));
   } catch (error) {
     throw new StoreUnwritable(`The store did not take it: ${reasonOf(error)}.`, { cause: error });
   }
   return { hash, bytes: Buffer.byteLength(sealed), store: mark.id };
+}
+
+/** Folders that do not answer, such as those of a server that is away. */
+const hung = new Set<string>();
+
+/**
+ * Gives up work in a store after a while. Work in a folder goes on in a thread that this process needs: while it hangs, none is added.
+ */
+async function inTime<Value>({ root }: StoreAddress, work: () => Promise<Value>): Promise<Value> {
+  const late = () => Object.assign(new Error("The store does not answer."), { code: "ETIMEDOUT" });
+  if (hung.has(root)) throw late();
+  const { promise: over, reject } = Promise.withResolvers<never>();
+  const working = work();
+  const timer = setTimeout(() => {
+    hung.add(root);
+    void working.catch(() => {}).finally(() => hung.delete(root));
+    reject(late());
+  }, BODY_MS);
+  return await Promise.race([working, over]).finally(() => clearTimeout(timer));
 }
 
 /** The code of an error of the file system, or the status of a bucket. Their other texts may have paths. */
@@ -142,7 +161,7 @@ export async function readStoredFile(
 ): Promise<{ readonly sealed: string } | { readonly fault: ReadFault }> {
   let sealed: string | null;
   try {
-    sealed = await readText(store, pathOf({ runId, hash }));
+    sealed = await inTime(store, () => readText(store, pathOf({ runId, hash })));
   } catch (error) {
     if (error instanceof ObjectTooLarge) return { fault: "damaged" };
     throw error;

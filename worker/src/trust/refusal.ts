@@ -70,3 +70,10 @@ export class Refusal extends Error {
     return REFUSALS[this.code];
   }
 }
+
+/** The worker can verify no spec, because it has no ledger. That is the worker's own fault. */
+export class NoLedger extends Refusal {
+  constructor(sentence: string) {
+    super("ledger-unavailable", sentence);
+  }
+}

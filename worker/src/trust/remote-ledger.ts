@@ -3,8 +3,8 @@ import type { Logger } from "pino";
 import { z } from "zod";
 import type { Clock, Sleep } from "../host/index.ts";
 import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
-import { Refusal } from "./refusal.ts";
-import { extendSeen } from "./seen-heads.ts";
+import { NoLedger, Refusal } from "./refusal.ts";
+import { checkSeen, extendSeen } from "./seen-heads.ts";
 import { indexOf, type LedgerBook, type SignedSpecs } from "./signed-specs.ts";
 
 /** The largest ledger that is read over the network, bytes: about 25,000 signed specs. */
@@ -47,6 +47,10 @@ function timeText(ms: number): string {
   return unit === undefined ? `${Math.round(ms / 1_000)} s` : `${ms / unit[0]} ${unit[1]}`;
 }
 
+function unavailable(copy: string): string {
+  return `This worker cannot read the ledger of signed specs now, and ${copy}. The run waits. The worker's log says why; \`towpath doctor --config FILE\` on its machine checks "ledger".`;
+}
+
 /**
  * A ledger that is read again and again in the background. If that fails, the last copy stays in force until it is `maxAgeMs` old.
  * The copy is on disk, so that a restart changes nothing.
@@ -85,14 +89,9 @@ class RemoteLedger implements LedgerBook {
     await this.#next;
     const specs = this.#usable();
     if (specs !== null && this.#fault === null) return specs;
-    const copy =
-      specs === null
-        ? `has no copy that is newer than ${timeText(this.#args.maxAgeMs)}`
-        : "its copy is without this version";
-    throw new Refusal(
-      "ledger-unavailable",
-      `This worker cannot read the ledger of signed specs now, and ${copy}. The run waits. The worker's log says why; \`towpath doctor --config FILE\` on its machine checks "ledger".`,
-    );
+    if (specs === null)
+      throw new NoLedger(unavailable(`has no copy that is newer than ${timeText(this.#args.maxAgeMs)}`));
+    throw new Refusal("ledger-unavailable", unavailable("its copy is without this version"));
   }
 
   async close(): Promise<void> {
@@ -155,17 +154,20 @@ class RemoteLedger implements LedgerBook {
     const { address, paths, log } = this.#args;
     if (text !== this.#text) {
       const ledger = parseLedger(text);
-      await extendSeen({ ledger, heads: paths.heads, what: `The ledger at ${address}` });
+      const seen = { ledger, heads: paths.heads, what: `The ledger at ${address}` };
+      await checkSeen(seen);
+      // Before the heads: a copy that lacks one of them is not used after a restart.
       await writeFileAtomic(paths.copy, text);
+      await extendSeen(seen);
       this.#specs = indexOf(ledger);
       this.#text = text;
       const heads = ledger.heads.map(shortHash);
       log.info({ lines: ledger.lines.length, heads }, "the ledger of signed specs");
     }
-    const readAt = new Date(readAtMs).toISOString();
-    // After the text: a crash in between makes the copy seem older than it is.
-    await writeFileAtomic(paths.copyFacts, JSON.stringify({ address, readAt, sha256: sha256Hex(text) }));
     this.#readAtMs = readAtMs;
+    const readAt = new Date(readAtMs).toISOString();
+    // After the text: a copy without its facts is not used.
+    await writeFileAtomic(paths.copyFacts, JSON.stringify({ address, readAt, sha256: sha256Hex(text) }));
   }
 
   /** Puts the copy of an earlier start in force. One of another address, or a damaged one, is not used. */
