@@ -25,8 +25,8 @@ const MUTATIONS = {
     by: `${ALIVE}.test_tasks_that_end_in_time_or_handle_their_limit_leave_the_process_alone`,
   },
   "the event loop shows that it is not blocked": {
-    file: "task/watched.py",
-    from: "cancel.listen(lambda _: soon(loop, watch.heard))",
+    file: "engine/io.py",
+    from: "limit.heard()",
     to: "pass",
     by: `${ALIVE}.test_functions_that_clean_up_after_a_cancellation_get_their_time`,
   },

@@ -39,6 +39,6 @@ test("journals of runs, of claims that are only reported, and those in use stay"
   expect(await goneAfter({ assignment: {}, launchedAtMs: 1 })).toEqual([]);
   expect(await goneAfter({ assignment: null, launchedAtMs: null })).toEqual([]);
   expect(await goneAfter({ assignment: {}, launchedAtMs: null }, (name) => name === "claim-0")).toEqual(
-    NAMES.slice(1, MORE),
+    NAMES.slice(1, MORE + 1),
   );
 });

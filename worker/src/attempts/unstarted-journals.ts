@@ -31,15 +31,20 @@ export class UnstartedJournals {
 
   /**
    * Notes an attempt that is over, and removes the oldest journals beyond the limit.
-   * @param isInUse Whether a journal of this name is open: it is left to the maintenance.
+   * @param isInUse Whether a journal of this name is open: it is looked at again later.
    */
   async ended(claimed: EndedAttempt, isInUse: (name: string) => boolean): Promise<void> {
     if (!isUnstarted(claimed)) return;
     this.#names.push(claimed.name);
-    while (this.#names.length > LIMITS.unstartedJournals) {
+    for (
+      let looks = this.#names.length;
+      looks > 0 && this.#names.length > LIMITS.unstartedJournals;
+      looks -= 1
+    ) {
       const oldest = this.#names.shift();
-      if (oldest === undefined || isInUse(oldest)) continue;
-      await rm(join(this.#folder, oldest), { recursive: true, force: true });
+      if (oldest === undefined) return;
+      if (isInUse(oldest)) this.#names.push(oldest);
+      else await rm(join(this.#folder, oldest), { recursive: true, force: true });
     }
   }
 }
