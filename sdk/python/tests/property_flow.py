@@ -152,6 +152,10 @@ class Player:
 
     def _returned(self, one: Any) -> None:
         """Its caller has the end of a call: it may not begin again."""
+        scope = current.get()
+        if isinstance(one, Exception) and scope is not None and scope.cancel.reason is not None:
+            # The caller's try has failed meanwhile. A failure of a call that is being stopped is not final.
+            return
         path = str(one).split(" try ")[0] if isinstance(one, Exception) else one[0]
         self._note(f"end {path}")
 
@@ -327,6 +331,15 @@ def _lines(path: str) -> list[str]:
         return []
 
 
+def _drop_torn_tail(path: str) -> None:
+    """Cuts off the line that a kill has interrupted, as a worker does with its journal. A killed process can write only a part."""
+    try:
+        with open(path, "r+b") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+    except FileNotFoundError:
+        pass
+
+
 def _host(folder: str, attempt: int, records: FileRecords) -> Host:
     earlier = tuple(checkpoints_of([json.loads(line) for line in _lines(f"{folder}/records")]))
     return Host(
@@ -349,6 +362,8 @@ def _host(folder: str, attempt: int, records: FileRecords) -> Host:
 
 def _attempt(folder: str, seed: int, attempt: int, death: Death) -> None:
     """One attempt, in this process."""
+    for name in ("notes", "records"):
+        _drop_torn_tail(f"{folder}/{name}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     notes = os.open(f"{folder}/notes", flags, 0o600)
 
