@@ -37,6 +37,7 @@ export async function runChecks({ root, node, screen, args }) {
  */
 export async function runLongTests({ root, node, screen, args }) {
   await ensureGit({ root, node });
+  await installS3Server({ root, node, screen });
   await build({ root, node });
   return await runTests({ root, node, screen, args: ["--project", "long", ...args] });
 }

@@ -93,7 +93,7 @@ test("A revoked key ends on a running worker", async () => {
   expect((await echo()).state).toBe("completed");
 });
 
-test("A signed spec without a line in the ledger runs nowhere", async () => {
+test("A signed spec without a line in the ledger waits for it", async () => {
   const other = await stack.project({
     "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))).replace(
       '"true"',
@@ -102,9 +102,12 @@ test("A signed spec without a line in the ledger runs nowhere", async () => {
   });
   const deployed = await stack.towpath(["deploy", "--project", other]);
   expect(deployed.code, deployed.output).toBe(0);
-  const run = await echo();
-  expect(run).toMatchObject({ version: 4, cause: "refused" });
-  expect(run.error?.message).toContain("has no line in this worker's copy of the ledger");
+  const waiting = await stack.run("echo");
+  const why = async () => (await stack.towpath(["why", waiting])).output.replaceAll(/\s+/g, " ");
+  await expect.poll(why, { timeout: 60_000 }).toContain('Version 4 of "echo" waits for its line');
+  expect(await why()).toContain("Commit towpath.ledger.jsonl");
+  expect((await stack.towpath(["runs", "cancel", waiting])).code).toBe(0);
+  expect(await stack.waitForRun(waiting)).toMatchObject({ version: 4, state: "cancelled" });
   const behind = await stack.towpath(["deploy", "--project", home]);
   expect(behind.output).toContain("git pull");
   const accepted = await stack.towpath(["deploy", "--accept-gap", "--project", home]);

@@ -8,6 +8,7 @@ export const REFUSALS = {
   "key-not-valid": "refused",
   "missing-signature": "refused",
   "not-in-ledger": "refused",
+  "other-in-ledger": "refused",
   "ledger-unavailable": "refused",
   "invalid-spec": "refused",
   "wrong-workspace": "refused",
@@ -62,7 +63,7 @@ export class Refusal extends Error {
 
   /** Whether something outside of the spec can still allow it. The run then waits. */
   get mayPass(): boolean {
-    return this.code === "missing-signature" || this.code === "ledger-unavailable";
+    return ["missing-signature", "not-in-ledger", "ledger-unavailable"].includes(this.code);
   }
 
   /** The cause with which the attempt ends. */

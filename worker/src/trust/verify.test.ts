@@ -316,10 +316,21 @@ test("a worker with the ledger runs only what stands in it, and reads new lines 
   const { file, text } = await ledgerWith(known);
   trust = { ...trust, ledger: await open() };
   expect(await refusalOf(known)).toBe("verified");
-  expect(await refusalOf(stranger)).toBe("not-in-ledger");
+  expect(await refusalOf(stranger)).toBe("other-in-ledger");
   const entry = { ...parseLedger(text).lines[0]?.entry, spec: payloadHash(stranger) ?? "" };
   await writeFile(file, `${text}${nextLine(parseLedger(text), entry as never)}\n`);
   expect(await refusalOf(stranger)).toBe("verified");
+});
+
+test("a version without a line waits for it; a version whose line has another spec is refused", async () => {
+  await ledgerWith(await sign(JSON.stringify(specOf())));
+  trust = { ...trust, ledger: await open() };
+  const refusal = async (more: { version?: number; env?: object }) => {
+    const assignment = assignmentOf(await sign(JSON.stringify(specOf(more))), { version: more.version ?? 3 });
+    return await verifyAssignment(trust, { assignment, workspaceId }).catch((error: unknown) => error);
+  };
+  expect(await refusal({ version: 4 })).toMatchObject({ code: "not-in-ledger", mayPass: true });
+  expect(await refusal({ env: { A: "1" } })).toMatchObject({ code: "other-in-ledger", mayPass: false });
 });
 
 test("a ledger that lost lines is not used: neither by a running worker nor by the next start", async () => {

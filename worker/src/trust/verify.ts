@@ -141,10 +141,15 @@ async function checkSigners(
   const named = { workspace, deployment, version, spec: payloadHash(jws) ?? "" };
   const ledger = trust.ledger && (await linesFor(trust.ledger, named));
   if (ledger !== null && !ledger.has(named))
-    throw new Refusal(
-      "not-in-ledger",
-      `Version ${version} of "${deployment}" has no line in this worker's copy of the ledger. Commit towpath.ledger.jsonl and bring the copy up to date. If that does not help, nobody of you signed this version for now.`,
-    );
+    throw ledger.hasOther(named)
+      ? new Refusal(
+          "other-in-ledger",
+          `The ledger has another spec for version ${version} of "${deployment}", so nobody of you signed this one. Check the ledger with \`towpath ledger verify\`, then deploy again.`,
+        )
+      : new Refusal(
+          "not-in-ledger",
+          `Version ${version} of "${deployment}" waits for its line in this worker's copy of the ledger. Commit towpath.ledger.jsonl, and bring the copy up to date. If you know of no such version, cancel the run.`,
+        );
   if (needed <= 1) return;
   const nowMs = trust.clock.nowMs();
   const further = await Promise.all(
