@@ -160,11 +160,12 @@ export class Liar {
     const offer = this.hold(assignment);
     offer.isGiven = false;
     offer.isOurs = true;
+    offer.isRenewed = true;
     this.#poll?.();
     return offer;
   }
 
-  /** An attempt that only a lie gives to the worker. */
+  /** An attempt that only a lie gives to the worker, unless it becomes `isOurs`. */
   hold(assignment: Wire): Offer {
     const offer = new Offer({ ...this.fence(), ...assignment });
     this.offers.push(offer);
@@ -265,10 +266,7 @@ export class Liar {
       case "renew":
         return this.#renewed(body);
       case "report":
-        return {
-          attempts: Reporting.parse(body).attempts.map((part) => takeReport(this.offers, part)),
-          commands: [],
-        };
+        return this.#reported(body);
       case "call":
         return { runId: namedRun(body), state: "ready", cause: null, result: null };
       case "tendJobs":
@@ -282,6 +280,17 @@ export class Liar {
       default:
         return { stopped: true };
     }
+  }
+
+  /** As an honest control plane does, it gives work again for which the worker had no slot any more. */
+  #reported(body: Wire): Wire {
+    const attempts = Reporting.parse(body).attempts.map((part) => takeReport(this.offers, part));
+    for (const offer of this.offers)
+      if (offer.isRenewed && offer.hadNoSlot) {
+        offer.renew(this.fence());
+        this.#poll?.();
+      }
+    return { attempts, commands: [] };
   }
 
   #session(body: Wire): Wire {
@@ -339,7 +348,9 @@ export class Liar {
    * take seconds.
    */
   #recovery(): Wire {
-    return this.hold(this.refusable()).assignment;
+    const offer = this.hold(this.refusable());
+    offer.isOurs = true;
+    return offer.assignment;
   }
 
   #assign({ free, held }: Pick<Claim, "free"> & { held: readonly z.infer<typeof Held>[] }): Wire[] {

@@ -17,20 +17,39 @@ const Explained = z.looseObject({
 /** A record that the worker reported. */
 export type ReportedRecord = z.infer<typeof Numbered>;
 
+/** Why a worker gives back an assignment that crossed an earlier one on the wire. */
+const NO_SLOT = "The worker has no free slot.";
+
 /** An attempt that the hostile control plane gives to the worker, and what the worker reports of it. */
 export class Offer {
-  readonly assignment: Wire;
-  readonly attemptId: string;
+  assignment: Wire;
+  attemptId: string;
   readonly control: ReportedRecord[] = [];
   readonly bulk: ReportedRecord[] = [];
   /** Whether it was given to the worker. */
   isGiven = true;
   /** Whether honest answers give it, again and again until the worker confirms it. */
   isOurs = false;
+  /** Whether it becomes a new attempt when the worker had no slot for it any more. */
+  isRenewed = false;
 
   constructor(assignment: Wire) {
     this.assignment = assignment;
     this.attemptId = String(assignment.attemptId);
+  }
+
+  /** Whether the worker gave it back because its slots were taken meanwhile. */
+  get hadNoSlot(): boolean {
+    return this.outcome === "released" && this.why === NO_SLOT;
+  }
+
+  /** Makes it the next attempt of the same run, not yet given. */
+  renew(fence: { readonly attemptId: string; readonly epoch: number; readonly nonce: string }): void {
+    this.assignment = { ...this.assignment, ...fence };
+    this.attemptId = fence.attemptId;
+    this.control.length = 0;
+    this.bulk.length = 0;
+    this.isGiven = false;
   }
 
   /** Whether the worker has not confirmed, refused or given it back. */

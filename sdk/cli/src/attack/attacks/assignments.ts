@@ -122,6 +122,8 @@ const PARAMETERS = [
 ];
 
 /** Keys that reach the prototype of an object when they are merged carelessly. They can only be written as text. */
+const EVIL_KEYS = '{"__proto__":{"liar":1},"constructor":{"prototype":{"liar":1}},"prototype":{"liar":1}}';
+
 const PROTOTYPE: Attack = {
   name: "parameters-prototype",
   group: "assignments",
@@ -130,14 +132,9 @@ const PROTOTYPE: Attack = {
   async play(stage) {
     const { name } = PROTOTYPE;
     const spec = stage.sign({ ...stage.spec(name), parameters: ANYTHING });
-    const evil = '{"__proto__":{"liar":1},"constructor":{"prototype":{"liar":1}},"prototype":{"liar":1}}';
-    const offer = stage.liar.hold(stage.assignment(spec, { deployment: name, parameters: "@" }));
-    await stage.whileAlive(
-      stage.liar.lie("claim", {
-        text: (honest) => JSON.stringify({ ...honest, assignments: [offer.assignment] }).replace('"@"', evil),
-      }),
-    );
-    await stage.whileAlive(stage.liar.until("the first run has ended", () => offer.isOver));
+    // Read from text, `__proto__` is a key like any other, and it is written again.
+    const evil: unknown = JSON.parse(EVIL_KEYS);
+    await stage.give(stage.assignment(spec, { deployment: name, parameters: evil }), name);
     const next = await stage.give(
       stage.assignment(spec, { deployment: name, parameters: { plain: 1 } }),
       name,

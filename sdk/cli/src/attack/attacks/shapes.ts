@@ -115,6 +115,7 @@ const REPEATED: Attack = {
     const { name } = REPEATED;
     const spec = stage.sign(stage.spec(name));
     const offer = stage.liar.hold(stage.assignment(spec, { deployment: name }));
+    offer.isOurs = true;
     const again = async (times: number) => {
       const assignments = Array<Wire>(times).fill(offer.assignment);
       await stage.whileAlive(stage.liar.lie("claim", { body: (honest) => ({ ...honest, assignments }) }));
@@ -169,6 +170,8 @@ const MORE: Attack = {
         body: (honest) => ({ ...honest, assignments: all.map(({ assignment }) => assignment) }),
       }),
     );
+    // A poll that crossed the answer may have discarded it.
+    for (const offer of all) offer.isOurs = true;
     const settled = () => all.every(({ outcome, isStarted }) => isStarted || outcome === "released");
     await stage.whileAlive(stage.liar.until("each attempt was started or given back", settled));
     const started = all.filter(({ isStarted }) => isStarted).length;
