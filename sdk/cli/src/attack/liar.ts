@@ -348,9 +348,7 @@ export class Liar {
    * take seconds.
    */
   #recovery(): Wire {
-    const offer = this.hold(this.refusable());
-    offer.isOurs = true;
-    return offer.assignment;
+    return this.hold(this.refusable()).assignment;
   }
 
   #assign({ free, held }: Pick<Claim, "free"> & { held: readonly z.infer<typeof Held>[] }): Wire[] {

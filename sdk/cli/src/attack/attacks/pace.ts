@@ -200,6 +200,7 @@ const REFUSALS: Attack = {
       );
     }
     const sent = offers.length;
+    await holdsNothing(stage);
     const kept = await settledJournals(stage);
     if (await stage.ran(name)) return broken("the code ran");
     // Those of the attacks before it ran, and stay.
@@ -247,6 +248,20 @@ const AGAIN_AND_AGAIN: Attack = {
       : broken(`the worker looked at ${looked} of ${forms.length * AGAIN}`);
   },
 };
+
+/** Asks the worker to poll until it holds no attempt. A busy machine may need a while for the last ones. */
+async function holdsNothing(stage: Stage): Promise<void> {
+  let count = Number.POSITIVE_INFINITY;
+  stage.liar.onHeld = (now) => {
+    count = now;
+  };
+  const untilMs = performance.now() + FLOOD_MS;
+  while (count > 0 && performance.now() < untilMs) {
+    await stage.whileAlive(stage.liar.lie("claim", { body: (honest) => honest }));
+    await stage.asksAgain("claim");
+  }
+  stage.liar.onHeld = () => undefined;
+}
 
 /** How many journals the worker keeps, once their number has stopped falling. */
 async function settledJournals(stage: Stage): Promise<number> {
