@@ -1,0 +1,60 @@
+import { ROUTES } from "@towpath/contract";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { z } from "zod";
+import { machineClock } from "../clock.ts";
+import { Liar } from "./liar.ts";
+import type { Wire } from "./wire.ts";
+
+const NO_SLOT = "The worker has no free slot.";
+const Polled = z.object({
+  assignments: z.array(z.looseObject({ attemptId: z.string(), runId: z.string() })),
+});
+
+let liar: Liar;
+beforeEach(async () => {
+  liar = new Liar(machineClock, crypto.randomUUID());
+  await liar.start();
+});
+afterEach(() => liar.stop());
+
+async function ask(verb: "claim" | "report", body: Wire): Promise<unknown> {
+  const { method, path } = ROUTES[verb];
+  const headers = { authorization: `Bearer ${liar.token}`, "content-type": "application/json" };
+  const response = await fetch(`${liar.url}${path}`, { method, headers, body: JSON.stringify(body) });
+  return await response.json();
+}
+
+/** Polls as a worker with one free slot. @returns what it gets */
+async function poll(): Promise<z.infer<typeof Polled>["assignments"]> {
+  return Polled.parse(await ask("claim", { free: 1, held: [] })).assignments;
+}
+
+/** Reports as a worker that gives an assignment back. */
+async function giveBack(attemptId: string, reason: string): Promise<void> {
+  const released = { seq: 1, type: "released", reason };
+  await ask("report", { attempts: [{ attemptId, control: [released], bulk: [] }] });
+}
+
+test("work for which the worker had no slot any more is given again, as an honest control plane does", async () => {
+  const offer = liar.offer({ runId: liar.id() });
+  const [first] = await poll();
+  await giveBack(String(first?.attemptId), NO_SLOT);
+  expect(offer.isOver).toBe(false);
+  const [second] = await poll();
+  expect(second?.runId).toBe(first?.runId);
+  expect(second?.attemptId).not.toBe(first?.attemptId);
+  await giveBack(String(second?.attemptId), "The worker is being drained.");
+  expect(offer).toMatchObject({ isOver: true, outcome: "released", why: "The worker is being drained." });
+});
+
+test("work whose answer the worker discarded is given again until the worker confirms it", async () => {
+  const offer = liar.hold({ runId: liar.id() });
+  offer.isOurs = true;
+  const lied = liar.lie("claim", { body: (honest) => ({ ...honest, assignments: [offer.assignment] }) });
+  const given = await poll();
+  await lied;
+  expect([given, await poll()].map((all) => all.map(({ attemptId }) => attemptId))).toEqual([
+    [offer.attemptId],
+    [offer.attemptId],
+  ]);
+});
