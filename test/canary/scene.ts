@@ -103,10 +103,19 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
   );
   await browse({ url: tap.url, client, key, own });
   const killed = stack.control;
-  const worker = await surviveKills(
+  // The lines of the second worker of a sealed workspace stay in the store.
+  const settings = { ...workerOptions.settings, ...(isSealed && { logs: "stored" }) };
+  const survived = await surviveKills(
     { stack, client, languages },
-    { first, restart: () => stack.startWorker(workerOptions) },
+    { first, restart: () => stack.startWorker({ ...workerOptions, settings }) },
   );
+  const { worker } = survived;
+  for (const [index, { canaries }] of own.entries()) {
+    const runId = survived.runs[index] ?? "";
+    expect(await towpath("logs", runId)).toContain(canaries.get("line without a control plane"));
+    const { entries } = await client.getLogs({ params: { runId }, query: {} });
+    expect(entries.some((one) => one.kind === "line" && one.stored !== undefined)).toBe(isSealed);
+  }
   worker.kill("SIGTERM");
   await worker.exited;
   const dump = await dumpOf(stack.databaseUrl);
@@ -288,11 +297,11 @@ async function isWritten(path: string): Promise<string> {
   return await vi.waitFor(() => readFile(path, "utf8"), { timeout: 120_000, interval: 50 });
 }
 
-/** Kills the worker and then the control plane while runs are at work. @returns the worker that goes on */
+/** Kills the worker and then the control plane while runs are at work. @returns the worker that goes on, and the runs by language */
 async function surviveKills(
   { stack, client, languages }: { stack: Stack; client: Client; languages: readonly Language[] },
   { first, restart }: { first: TestProcess; restart: () => Promise<TestProcess> },
-): Promise<TestProcess> {
+): Promise<{ worker: TestProcess; runs: readonly string[] }> {
   const runs = await Promise.all(
     languages.map(async (language) => {
       const [id, folder] = [uuidv7(Date.now()), await stack.workFolder()];
@@ -311,7 +320,7 @@ async function surviveKills(
   for (const { folder } of runs) await writeFile(join(folder, "finish"), "");
   await stack.restartControl();
   for (const { id } of runs) expect((await ended(client, id)).state).toBe("completed");
-  return worker;
+  return { worker, runs: runs.map(({ id }) => id) };
 }
 
 /** A person starts a run in the dashboard and looks at it. The page, its requests and its streams pass the tap. */
