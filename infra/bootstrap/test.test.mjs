@@ -1,6 +1,6 @@
 import { cp, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runQuietly } from "./child.mjs";
 
@@ -78,4 +78,41 @@ test("elsewhere no file runs again", async () => {
   const { code, output } = await run({ ci: false });
   expect(code, output).toBe(1);
   expect(output).not.toContain("runs them again");
+});
+
+/** A program in a folder of the checkout. */
+async function addProgram(path, text) {
+  await mkdir(join(root, path, ".."), { recursive: true });
+  await writeFile(join(root, path), text, { mode: 0o755 });
+}
+
+test.each([
+  ["npm test", "runChecks", ["one.test.ts"]],
+  ["npm run test:long", "runLongTests", []],
+])("in a fresh checkout `%s` installs the S3 server before the tests", async (_, name, args) => {
+  await rm(join(root, "node_modules"));
+  await addProgram("node_modules/.bin/turbo", "#!/bin/sh\n");
+  await addProgram(
+    "node_modules/vitest/vitest.mjs",
+    `import { readFileSync } from "node:fs";
+    console.log("found " + readFileSync("node_modules/.cache/towpath-tests/versitygw", "utf8"));`,
+  );
+  await addProgram("bin/go", `#!/bin/sh\n[ "$1" != install ] || printf %s "$2" > "$GOBIN/versitygw"\n`);
+  expect((await runQuietly("git", ["init", root])).code).toBe(0);
+  const url = JSON.stringify(join(root, "infra", "bootstrap", "test.mjs"));
+  const script = `
+    const { ${name}, S3_SERVER } = await import(${url});
+    const node = { path: process.execPath, env: process.env };
+    const screen = { line: console.log, step: (_, act) => act() };
+    console.log("wants " + S3_SERVER.from);
+    process.exitCode = await ${name}({ root: ${JSON.stringify(root)}, node, screen, args: ${JSON.stringify(args)} });`;
+  const PATH = [join(root, "bin"), process.env.PATH].join(delimiter);
+  const env = { ...process.env, PATH, CI: "", VITEST: undefined };
+  const { code, output } = await runQuietly(process.execPath, ["--input-type=module", "-e", script], {
+    cwd: root,
+    env,
+  });
+  expect(code, output).toBe(0);
+  const [, wanted] = /wants (\S+)/.exec(output) ?? [];
+  expect(output).toContain(`found ${wanted}`);
 });
