@@ -11,8 +11,8 @@ const ANSWERING_MAX = 2 * LIMITS.storedReads;
 
 /** Who answers reads of stored bodies. */
 export interface ReadSource {
-  /** Answers one read. `send` resolves with whether a reader took the answer. */
-  serve(read: ReadRequest, send: (answer: AnswerRead) => Promise<boolean>): Promise<void>;
+  /** Answers one read. `send` resolves once the control plane has the answer, which its reader may still not get. */
+  serve(read: ReadRequest, send: (answer: AnswerRead) => Promise<void>): Promise<void>;
 }
 
 /**
@@ -27,9 +27,8 @@ export function startReading(deps: LoopDeps, source: ReadSource): Loop {
   const quickAnswers = new QuickAnswers();
   const answering = new Set<Promise<void>>();
 
-  async function send(answer: AnswerRead): Promise<boolean> {
-    const { taken } = (await connection.call("answerRead", answer, { signal })).answer;
-    return taken;
+  async function send(answer: AnswerRead): Promise<void> {
+    await connection.call("answerRead", answer, { signal });
   }
 
   function answer(read: ReadRequest): void {

@@ -17,8 +17,6 @@ export interface ReadCaps {
 
 const CAPS: ReadCaps = { atOnce: 4, waiting: 60, perMinute: 3_000 };
 const MINUTE_MS = 60_000;
-/** Reads that were answered and taken. The control plane may ask for them again. */
-const ANSWERED_MAX = 1_000;
 
 /** What a worker answers reads with. */
 export interface ReadGround {
@@ -35,7 +33,6 @@ export class ReadServer {
   readonly #ground: ReadGround;
   readonly #caps: ReadCaps;
   readonly #underway = new Set<string>();
-  readonly #answered = new Set<string>();
   readonly #turns: LimitFunction;
   #minute = { sinceMs: 0, reads: 0 };
 
@@ -46,13 +43,13 @@ export class ReadServer {
   }
 
   /**
-   * Answers a read. Resolves once the answer is sent, or nothing is to be sent because the same read is under way or was answered.
-   * @param send Sends an answer. Resolves with whether a reader took it.
+   * Answers a read. Resolves once the answer is sent, or nothing is to be sent because the same read is under way. A read that was answered is
+   * answered again: the control plane asks again only if its reader got no answer.
    * @throws what `send` throws. The control plane then asks again.
    */
-  async serve(read: ReadRequest, send: (answer: AnswerRead) => Promise<boolean>): Promise<void> {
+  async serve(read: ReadRequest, send: (answer: AnswerRead) => Promise<unknown>): Promise<void> {
     const { id } = read;
-    if (this.#underway.has(id) || this.#answered.has(id)) return;
+    if (this.#underway.has(id)) return;
     const { atOnce, waiting } = this.#caps;
     if (this.#underway.size >= atOnce + waiting || !this.#mayRead()) {
       await send({ id, fault: "busy" });
@@ -60,8 +57,7 @@ export class ReadServer {
     }
     this.#underway.add(id);
     try {
-      const taken = await this.#turns(async () => await send({ id, ...(await this.#read(read)) }));
-      if (taken) this.#noteAnswered(id);
+      await this.#turns(async () => await send({ id, ...(await this.#read(read)) }));
     } finally {
       this.#underway.delete(id);
     }
@@ -87,10 +83,5 @@ export class ReadServer {
     if (nowMs - this.#minute.sinceMs >= MINUTE_MS) this.#minute = { sinceMs: nowMs, reads: 0 };
     this.#minute.reads += 1;
     return this.#minute.reads <= this.#caps.perMinute;
-  }
-
-  #noteAnswered(id: string): void {
-    if (this.#answered.size >= ANSWERED_MAX) this.#answered.clear();
-    this.#answered.add(id);
   }
 }

@@ -9,7 +9,10 @@ const log = pino({ level: "silent" });
 const { signal } = new AbortController();
 /** Long enough for any machine: no test waits for its end. */
 const WAIT_MS = 60_000;
-const LIMITS = { perWorkspace: 2, inProcess: 3, answerChars: 100_000, openMs: WAIT_MS };
+const LIMITS = {
+  ...{ perWorkspace: 2, inProcess: 3, answerChars: 100_000, openMs: WAIT_MS },
+  ...{ heard: 100, heardPerWorkspace: 100 },
+};
 
 let database: TestDatabase;
 const open: (() => Promise<void>)[] = [];
@@ -88,6 +91,46 @@ test("a workspace and a process have a number of open questions at most", async 
   expect(() => ask(other)).toThrow(/too many requests/i);
   for (const question of questions) question.close();
   ask(one).close();
+});
+
+/** Asks a new worker of each of the workspaces, in this order. @returns the workers and who can answer */
+function askEach(relay: Relay, workspaceIds: readonly string[]) {
+  return workspaceIds.map((workspaceId) => {
+    const worker = { workspaceId, workerId: randomUUID() };
+    const question = relay.open({ workspaceId, text: "{}" });
+    question.ask(worker.workerId);
+    const isHeard = async () => (await relay.poll(worker, { waitMs: 0, most: 1, signal })).length > 0;
+    return { question, worker, isHeard };
+  });
+}
+
+async function heardOf(asked: ReturnType<typeof askEach>): Promise<boolean[]> {
+  return await Promise.all(asked.map(({ isHeard }) => isHeard()));
+}
+
+test.each([
+  ["its own oldest ones beyond its share", { heardPerWorkspace: 2 }],
+  ["its own oldest ones when the process has its share", { heard: 3 }],
+])("a workspace with many questions pushes out %s, and none of another workspace", async (_, share) => {
+  const relay = await connect({ ...LIMITS, perWorkspace: 10, inProcess: 20, ...share });
+  const [busy, calm] = [randomUUID(), randomUUID()];
+  const asked = askEach(relay, [calm, busy, busy, busy, busy]);
+  expect(await heardOf(asked)).toEqual([true, false, false, true, true]);
+  // A question that was pushed out can be asked again.
+  const [, again] = asked;
+  again?.question.ask(again.worker.workerId);
+  expect(await again?.isHeard()).toBe(true);
+  for (const { question } of asked) question.close();
+});
+
+test("a question that is asked again is remembered once", async () => {
+  const relay = await connect({ ...LIMITS, heard: 3, heardPerWorkspace: 2 });
+  const [busy, calm] = [randomUUID(), randomUUID()];
+  const asked = askEach(relay, [calm, busy]);
+  for (let round = 0; round < 10; round++)
+    for (const { question, worker } of asked) question.ask(worker.workerId);
+  expect(await heardOf([...asked, ...askEach(relay, [busy])])).toEqual([true, true, true]);
+  for (const { question } of asked) question.close();
 });
 
 test("after a lost connection the next question arrives", async () => {

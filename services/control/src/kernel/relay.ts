@@ -29,8 +29,6 @@ export interface Question {
   ask(workerId: string): void;
   /** The next answer of any asked worker. Null: none came in this time, or the signal aborted. */
   hear(args: { readonly waitMs: number; readonly signal: AbortSignal }): Promise<WorkerAnswer | null>;
-  /** Waits for a time, or until there is an answer. It stays for the next `hear`. */
-  quiet(args: { readonly waitMs: number; readonly signal: AbortSignal }): Promise<void>;
   close(): void;
 }
 
@@ -64,6 +62,10 @@ export interface RelayLimits {
   readonly answerChars: number;
   /** How long other processes remember a question, milliseconds. */
   readonly openMs: number;
+  /** The most questions that this process remembers for polls. */
+  readonly heard: number;
+  /** The most of them of one workspace. */
+  readonly heardPerWorkspace: number;
 }
 
 const RELAY_LIMITS: RelayLimits = {
@@ -71,6 +73,8 @@ const RELAY_LIMITS: RelayLimits = {
   inProcess: 128,
   answerChars: STORED_FILE_CHARS + 1024,
   openMs: LIMITS.storedWaitMs,
+  heard: 10_000,
+  heardPerWorkspace: 1_000,
 };
 
 /** All processes hear questions here. */
@@ -79,8 +83,6 @@ const EVERYONE = "towpath_ask";
 const PART_CHARS = 7_600;
 /** How long an answer waits for its question, which may still be on its way to this process, milliseconds. */
 const ARRIVES_MS = 1_000;
-/** The most questions that are remembered for polls. */
-const HEARD_MAX = 10_000;
 
 const Asking = z.object({
   from: z.string(),
@@ -147,12 +149,8 @@ class Open implements Question {
   }
 
   async hear(args: { waitMs: number; signal: AbortSignal }): Promise<WorkerAnswer | null> {
-    await this.quiet(args);
+    if (this.#came.length === 0) await this.#wakeUp.wait(args.waitMs, args.signal);
     return this.#came.shift() ?? null;
-  }
-
-  async quiet({ waitMs, signal }: { waitMs: number; signal: AbortSignal }): Promise<void> {
-    if (this.#came.length === 0) await this.#wakeUp.wait(waitMs, signal);
   }
 
   take(answer: WorkerAnswer): void {
@@ -201,6 +199,8 @@ class NotifyRelay implements Relay {
   readonly #own = `towpath_told_${randomUUID().replaceAll("-", "")}`;
   readonly #open = new Map<string, Open>();
   readonly #heard = new Map<string, Map<string, Heard>>();
+  /** The same questions by their workspaces, the oldest first. */
+  readonly #ofWorkspaces = new Map<string, Set<Heard>>();
   #heardCount = 0;
   readonly #polls = new Map<string, WakeUp>();
   /** Answers that came before their questions, by the worker and the id. */
@@ -301,7 +301,7 @@ class NotifyRelay implements Relay {
     const key = keyOf(worker);
     const find = () => this.#heard.get(key)?.get(id);
     const name = `${key} ${id}`;
-    if (find() === undefined && this.#early.size < HEARD_MAX && !this.#early.has(name)) {
+    if (find() === undefined && this.#early.size < this.#limits.heard && !this.#early.has(name)) {
       const wakeUp = new WakeUp();
       this.#early.set(name, wakeUp);
       await wakeUp.wait(ARRIVES_MS);
@@ -314,12 +314,14 @@ class NotifyRelay implements Relay {
     const key = keyOf(asking);
     const before = this.#heard.get(key)?.get(asking.id);
     if (before !== undefined) this.#forget(before);
-    if (this.#heardCount >= HEARD_MAX) return;
+    this.#makeRoom(asking.workspaceId);
     const byId = this.#heard.get(key) ?? new Map<string, Heard>();
     const forget = setTimeout(() => this.#forget(heard), this.#limits.openMs);
     forget.unref();
     const heard: Heard = { ...asking, isGiven: false, forget };
     this.#heard.set(key, byId.set(asking.id, heard));
+    const ofWorkspace = this.#ofWorkspaces.get(asking.workspaceId) ?? new Set<Heard>();
+    this.#ofWorkspaces.set(asking.workspaceId, ofWorkspace.add(heard));
     this.#heardCount += 1;
     this.#early.get(`${key} ${asking.id}`)?.wake();
     this.#polls.get(key)?.wake();
@@ -333,6 +335,31 @@ class NotifyRelay implements Relay {
     byId.delete(heard.id);
     this.#heardCount -= 1;
     if (byId.size === 0) this.#heard.delete(key);
+    const ofWorkspace = this.#ofWorkspaces.get(heard.workspaceId);
+    ofWorkspace?.delete(heard);
+    if (ofWorkspace?.size === 0) this.#ofWorkspaces.delete(heard.workspaceId);
+  }
+
+  /**
+   * Forgets the oldest question of a workspace that has its share. If the process has its share, it forgets one of the workspace with the
+   * most, so that no workspace pushes out the few questions of another. A reader that still waits for a forgotten question asks it again.
+   */
+  #makeRoom(workspaceId: string): void {
+    const { heard, heardPerWorkspace } = this.#limits;
+    const own = this.#ofWorkspaces.get(workspaceId);
+    if (own !== undefined && own.size >= heardPerWorkspace) this.#forgetOldest(own);
+    if (this.#heardCount < heard) return;
+    const fullest = [...this.#ofWorkspaces.values()].reduce((most, one) =>
+      one.size > most.size ? one : most,
+    );
+    this.#forgetOldest(fullest);
+  }
+
+  #forgetOldest(questions: ReadonlySet<Heard>): void {
+    for (const oldest of questions) {
+      this.#forget(oldest);
+      return;
+    }
   }
 
   #give(key: string, most: number): AskedWorker[] {

@@ -17,11 +17,13 @@ import { findStored, findStoredLine } from "../store/stored.ts";
 
 /** How many workers of a store are looked at. */
 const WORKERS_MAX = 10;
+/** How many of them are asked in turn. When one refuses, the next one moves up. */
+const IN_TURN = 4;
 /**
- * The parts of the whole wait after which the next worker is asked, or the same one again. The first is short, because a worker that lives
- * answers at once. An answer of a worker that was asked before still counts.
+ * In so many turns of equal length a reader asks: the next worker, or the same one again. A worker that lives answers at once, and messages
+ * between processes may be lost. An answer to an earlier turn still counts.
  */
-const TURNS = [0.075, 0.175, 0.25, 0.5] as const;
+const TURNS = 12;
 
 /** What a reader asks for. */
 interface Reading {
@@ -80,7 +82,53 @@ async function findOfRun(
   return source === undefined ? null : await findStoredLine(from, { ...named, ...source, line });
 }
 
-/** Asks one worker after the other, until one sends the file or all have refused. */
+/** Why a worker sends no file. */
+interface Refused {
+  readonly name: ReadFault;
+  readonly by: StoreWorker;
+}
+
+/** The workers that can still answer, and what the others have said. */
+class Asking {
+  #left: readonly StoreWorker[];
+  /** In this turn. */
+  #asked = new Set<StoreWorker>();
+  fault: Refused | null = null;
+
+  constructor(workers: readonly StoreWorker[]) {
+    this.#left = workers;
+  }
+
+  /** The worker whose turn it is. Null: all have refused. */
+  turn(index: number): StoreWorker | null {
+    const asked = this.#left[index % Math.min(this.#left.length, IN_TURN)] ?? null;
+    this.#asked = new Set(asked === null ? [] : [asked]);
+    return asked;
+  }
+
+  /** Notes a fault. @returns the worker to ask at once, if one was not asked in this turn */
+  next(fault: Refused): StoreWorker | null {
+    this.fault = fault;
+    // A busy worker is asked again in a later turn.
+    if (fault.name !== "busy") this.#left = this.#left.filter((one) => one !== fault.by);
+    this.#asked.add(fault.by);
+    const next = this.#left.find((one) => !this.#asked.has(one)) ?? null;
+    if (next !== null) this.#asked.add(next);
+    return next;
+  }
+
+  /** Whether no worker is left. All workers of a store see the same files. */
+  get isOver(): boolean {
+    return this.#left.length === 0 || this.fault?.name === "gone";
+  }
+
+  /** The first worker that can still answer. */
+  get first(): StoreWorker | undefined {
+    return this.#left[0];
+  }
+}
+
+/** Asks one worker after the other, until one sends the file, all have refused, or the time is over. */
 async function askInTurn(
   deps: Deps,
   args: {
@@ -91,26 +139,24 @@ async function askInTurn(
     waitMs: number;
   },
 ): Promise<StoredContent> {
-  const { workspaceId, request, signal, waitMs } = args;
+  const { workspaceId, request, signal, waitMs, workers } = args;
   const question = deps.relay.open({ workspaceId, text: JSON.stringify(request) });
-  let left = args.workers;
-  let fault: { readonly name: ReadFault; readonly by: StoreWorker } | null = null;
+  const asking = new Asking(workers);
+  const turnMs = Math.ceil(waitMs / TURNS);
   try {
-    for (const [turn, part] of TURNS.entries()) {
-      const asked = left[turn % left.length];
-      if (asked === undefined || signal.aborted) break;
-      question.ask(asked.id);
-      const answer = await question.hear({ waitMs: waitMs * part, signal });
-      if (answer === null) continue;
-      const read = readAnswer(answer, request.hash);
-      if (typeof read !== "string") return read;
-      const by = args.workers.find(({ id }) => id === answer.workerId) ?? asked;
-      fault = { name: read, by };
-      // All workers of a store see the same files.
-      if (read === "gone") break;
-      // A busy worker is asked again later, unless another one answers first.
-      if (read === "busy") await question.quiet({ waitMs: waitMs * part, signal });
-      else left = left.filter((one) => one !== by);
+    for (let turn = 0; turn < TURNS && !asking.isOver && !signal.aborted; turn++) {
+      const over = AbortSignal.any([signal, AbortSignal.timeout(turnMs)]);
+      let asked = asking.turn(turn);
+      while (!asking.isOver && !over.aborted) {
+        if (asked !== null) question.ask(asked.id);
+        const answer = await question.hear({ waitMs: turnMs, signal: over });
+        asked = null;
+        if (answer === null) continue;
+        const read = readAnswer(answer, request.hash);
+        if (typeof read !== "string") return read;
+        const by = workers.find(({ id }) => id === answer.workerId);
+        if (by !== undefined) asked = asking.next({ name: read, by });
+      }
     }
   } finally {
     question.close();
@@ -118,10 +164,10 @@ async function askInTurn(
   if (signal.aborted)
     throw new Problem("unavailable", "The control plane is stopping. Send the request again.");
   // A reason says more than the silence of other workers.
-  if (fault !== null) throw refused(fault);
+  if (asking.fault !== null) throw refused(asking.fault);
   throw new Problem(
     "stored-timeout",
-    `${nameOf(left)} did not send the stored body in ${waitMs / 1000} s. Check that it runs and reaches its store, and try again.`,
+    `${nameOf(asking.first)} did not send the stored body in ${waitMs / 1000} s. Check that it runs and reaches its store, and try again.`,
   );
 }
 
@@ -144,9 +190,8 @@ function refused({ name, by }: { name: ReadFault; by: StoreWorker }): Problem {
   return new Problem(code, `The worker "${by.name}" of the pool "${by.pool}" answers: ${READ_FAULTS[name]}`);
 }
 
-function nameOf(workers: readonly StoreWorker[]): string {
-  const [first] = workers;
-  return first === undefined ? "No worker" : `The worker "${first.name}" of the pool "${first.pool}"`;
+function nameOf(worker: StoreWorker | undefined): string {
+  return worker === undefined ? "No worker" : `The worker "${worker.name}" of the pool "${worker.pool}"`;
 }
 
 function unreachable(store: string, known: readonly StoreWorker[]): Problem {

@@ -157,6 +157,39 @@ test("A worker is asked again if its answer was lost, and an unknown question ta
   expect(await reading).toEqual({ sealed: stored.sealed });
 });
 
+test("A worker is asked again and again, so that each lost message costs little time", async () => {
+  const store = randomUUID();
+  const stored = await runWithStored(store);
+  const worker = await workerWith(store);
+  const reading = read(testEnv.deps, stored, SHORT_MS);
+  let asked = await poll(other, worker);
+  for (let lost = 0; lost < 4; lost++) {
+    const again = await poll(other, worker);
+    expect(again).toEqual(asked);
+    asked = again;
+  }
+  await answerRead(other, worker, { id: asked.reads[0]?.id ?? "", sealed: stored.sealed });
+  expect(await reading).toEqual({ sealed: stored.sealed });
+});
+
+test.each([{ fault: "busy" }, { fault: "unknown-key" }] as const)(
+  "After the answer $fault the next worker is asked at once",
+  async (answer) => {
+    const store = randomUUID();
+    const stored = await runWithStored(store);
+    const workers = [await workerWith(store, { name: "one" }), await workerWith(store, { name: "two" })];
+    // No turn ends before the test does.
+    const reading = read(testEnv.deps, stored, 100 * WAIT_MS);
+    const polls = workers.map(async (worker) => ({ worker, got: await poll(other, worker) }));
+    const first = await Promise.race(polls);
+    const second = workers.find((one) => one !== first.worker) ?? first.worker;
+    await answerRead(other, first.worker, { id: first.got.reads[0]?.id ?? "", ...answer });
+    const [request] = (await Promise.all(polls)).find(({ worker }) => worker === second)?.got.reads ?? [];
+    await answerRead(other, second, { id: request?.id ?? "", sealed: stored.sealed });
+    expect(await reading).toEqual({ sealed: stored.sealed });
+  },
+);
+
 test("A reader hears why there is no file, with the worker's name", async () => {
   const store = randomUUID();
   const stored = await runWithStored(store);
