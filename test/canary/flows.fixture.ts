@@ -111,11 +111,20 @@ export const waits = flow({ name: "waits", input: z.object({ given: z.string() }
   log.warn(C["log line"] + given);
   await suspend.input({ title: C["question's title"], schema: z.boolean() });
 });
+const mentions = task({ name: "mentions" }, async () => {
+  log.warn(C["stored line of a task"]);
+});
+/** Its worker keeps the texts of log lines in the store. */
+export const keeps = flow({ name: "keeps" }, async () => {
+  log.info("a line of " + C["stored log line"]);
+  await mentions();
+  console.log(C["stored printed line"]);
+});
 `;
 const CONFIG = `
 import { cron, defineConfig, deployment, ociLayout } from "towpath/config";
 import { C } from "./flows/canaries.ts";
-import { all, breaks, child, stops, survives, waits } from "./flows/all.ts";
+import { all, breaks, child, keeps, stops, survives, waits } from "./flows/all.ts";
 const secrets = ["door-typescript"];
 const retry = { limit: 1, delayMs: 0, causes: ["error", "killed", "lost"] };
 export default defineConfig({
@@ -136,6 +145,7 @@ export default defineConfig({
     }),
     deployment(breaks, { secrets, retry }),
     deployment(waits),
+    deployment(keeps, { pools: ["keeps"] }),
     deployment({ name: "command", command: ["sh", "-c", "echo $DOOR; exit 3"], secrets: [{ name: "door-typescript", env: "DOOR" }] }),
   ],
 });
@@ -291,10 +301,21 @@ def survives(folder: str) -> None:
 def waits(given: str) -> None:
     log.warning(C["log line"] + given)
     suspend.input(C["question's title"], bool)
+
+@task
+def mentions() -> None:
+    log.warning(C["stored line of a task"])
+
+@flow
+def keeps() -> None:
+    """Its worker keeps the texts of log lines in the store."""
+    log.info("a line of " + C["stored log line"])
+    mentions()
+    print(C["stored printed line"], flush=True)
 `;
 const PYTHON_CONFIG = `
 from flows.canaries import C
-from flows.all import breaks, child, everything, stops, survives, waits
+from flows.all import breaks, child, everything, keeps, stops, survives, waits
 from towpath.config import cron, deployment, oci_layout, project, stage
 
 retry = {"limit": 1, "delay": 0, "causes": ["error", "killed", "lost"]}
@@ -321,6 +342,7 @@ config = project(
         ),
         deployment(breaks, secrets=["door-python"], retry=retry),
         deployment(waits),
+        deployment(keeps, pools=["keeps"]),
     ],
 )
 `;

@@ -12,7 +12,7 @@ import {
   uuidv7,
   type Wait,
 } from "@towpath/contract";
-import { chromium } from "playwright-core";
+import { chromium, type Page } from "playwright-core";
 import postgres from "postgres";
 import { expect, vi } from "vitest";
 import type { Language } from "../e2e/languages.fixture.ts";
@@ -41,12 +41,17 @@ export interface Remains {
   readonly places: Readonly<Record<"dump" | "files" | "log" | "wire" | "notices", readonly Buffer[]>>;
 }
 
+/** Kinds in lines whose texts stay in the store. */
+const STORED_LINES = ["stored log line", "stored line of a task", "stored printed line"] as const;
+
 interface Scene {
   readonly stack: Stack;
   /** A client behind the tap, with the workspace key if there is one. */
   readonly client: Client;
   /** Runs a command behind the tap. */
   towpath(...args: readonly string[]): Promise<string>;
+  /** The same, with the key of the worker that stores log lines. A workspace that is not sealed has no other key. */
+  withKey(...args: readonly string[]): Promise<string>;
   readonly isSealed: boolean;
   /** The notifications so far. */
   readonly notices: readonly Buffer[];
@@ -71,15 +76,19 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
   const client = createClient({ url: tap.url, token, ...(key !== null && { sealing: { keys: [key] } }) });
   const isSealed = key !== null;
   const { notices } = receiver;
-  const env = cleanEnv(key === null ? {} : { TOWPATH_WORKSPACE_KEY: key });
-  const towpath = async (...args: readonly string[]) => {
-    const all = [CLI, ...args, "--state", stack.folder, "--url", tap.url, "--key", token];
-    await using command = startProcess({ command: process.execPath, args: all, cwd: stack.folder, env });
-    expect(await command.exited, `towpath ${args.join(" ")}: ${command.output()}`).toBe(0);
-    return command.output();
+  const storing = key ?? newWorkspaceKey();
+  const commandsWith = (workspaceKey: string | null) => {
+    const env = cleanEnv(workspaceKey === null ? {} : { TOWPATH_WORKSPACE_KEY: workspaceKey });
+    return async (...args: readonly string[]) => {
+      const all = [CLI, ...args, "--state", stack.folder, "--url", tap.url, "--key", token];
+      await using command = startProcess({ command: process.execPath, args: all, cwd: stack.folder, env });
+      expect(await command.exited, `towpath ${args.join(" ")}: ${command.output()}`).toBe(0);
+      return command.output();
+    };
   };
+  const [towpath, withKey] = [commandsWith(key), commandsWith(storing)];
   const workspaceKeys = [{ file: join(stack.folder, "workspace.key") }];
-  if (key !== null) await writeFile(join(stack.folder, "workspace.key"), key);
+  await writeFile(join(stack.folder, "workspace.key"), storing);
   const workerOptions = {
     settings: {
       url: tap.url,
@@ -94,14 +103,14 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
     ),
   };
   const first = await stack.startWorker(workerOptions);
+  const keeper = await startKeeper(stack, { url: tap.url, workspaceKeys });
   if (key !== null) await towpath("workspace", "seal", "--yes");
   await client.createNotifier({ body: { name: "hook", url: receiver.url } });
-  await Promise.all(
-    own.map(({ language, canaries }) =>
-      play({ stack, client, towpath, isSealed, notices }, language, canaries),
-    ),
-  );
-  await browse({ url: tap.url, client, key, own });
+  const scene = { stack, client, towpath, withKey, isSealed, notices };
+  await Promise.all(own.map(({ language, canaries }) => play(scene, language, canaries)));
+  const keeping: Keeping[] = [];
+  for (const one of own) keeping.push({ ...one, runId: await keepLines(scene, one) });
+  await browse({ url: tap.url, client, key, storing, own: keeping });
   const killed = stack.control;
   // The lines of the second worker of a sealed workspace stay in the store.
   const settings = { ...workerOptions.settings, ...(isSealed && { logs: "stored" }) };
@@ -112,12 +121,13 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
   const { worker } = survived;
   for (const [index, { canaries }] of own.entries()) {
     const runId = survived.runs[index] ?? "";
+    await logged(client, runId);
     expect(await towpath("logs", runId)).toContain(canaries.get("line without a control plane"));
     const { entries } = await client.getLogs({ params: { runId }, query: {} });
     expect(entries.some((one) => one.kind === "line" && one.stored !== undefined)).toBe(isSealed);
   }
-  worker.kill("SIGTERM");
-  await worker.exited;
+  for (const one of [worker, keeper]) one.kill("SIGTERM");
+  await Promise.all([worker.exited, keeper.exited]);
   const dump = await dumpOf(stack.databaseUrl);
   stack.control.kill("SIGTERM");
   // The database's server stops before the control plane does.
@@ -243,6 +253,45 @@ async function play(scene: Scene, language: Language, canaries: ReadonlyMap<Kind
   ]);
 }
 
+/** What one language's flows have written, with a run whose log lines are in the store. */
+interface Keeping {
+  readonly language: Language;
+  readonly canaries: ReadonlyMap<Kind, string>;
+  readonly runId: string;
+}
+
+/** Starts a worker of another pool. The texts of its log lines stay in the store. */
+async function startKeeper(
+  stack: Stack,
+  settings: { readonly url: string; readonly workspaceKeys: readonly object[] },
+): Promise<TestProcess> {
+  await stack.client.createPool({ body: { name: "keeps" } });
+  const body = { kind: "worker", name: "keeper", pool: "keeps" } as const;
+  const file = join(stack.folder, "keeper.key");
+  await writeFile(file, (await stack.client.createKey({ body })).secret, { mode: 0o600 });
+  const own = { key: { file }, pool: "keeps", logs: "stored" };
+  return await stack.startWorker({ name: "keeper", settings: { ...settings, ...own } });
+}
+
+/** Runs a flow whose log lines stay in the store, and reads them in a terminal. @returns the run's id */
+async function keepLines(
+  { client, towpath, withKey, isSealed }: Scene,
+  { language, canaries }: Omit<Keeping, "runId">,
+): Promise<string> {
+  const runId = uuidv7(Date.now());
+  const id = { id: runId, deployment: `keeps@${language}` };
+  await client.createRun({ body: id });
+  expect((await ended(client, runId)).state).toBe("completed");
+  await logged(client, runId);
+  const texts = STORED_LINES.map((kind) => canaries.get(kind) ?? "");
+  const [log, closed] = [await withKey("logs", runId), isSealed ? "" : await towpath("logs", runId)];
+  for (const text of texts) {
+    expect(log).toContain(text);
+    expect(closed).not.toContain(text);
+  }
+  return runId;
+}
+
 /** A receiver of notifications outside, such as a chat. */
 async function startReceiver(): Promise<AsyncDisposable & { url: string; notices: readonly Buffer[] }> {
   const notices: Buffer[] = [];
@@ -328,7 +377,9 @@ async function browse(args: {
   url: string;
   client: Client;
   key: string | null;
-  own: readonly { language: Language; canaries: ReadonlyMap<Kind, string> }[];
+  /** Opens stored lines. */
+  storing: string;
+  own: readonly Keeping[];
 }): Promise<void> {
   const executablePath = findChromium();
   const givenOf = (canaries: ReadonlyMap<Kind, string>) => canaries.get("parameter typed in a browser") ?? "";
@@ -348,12 +399,7 @@ async function browse(args: {
     const page = await browser.newPage();
     const link = new URL((await args.client.createSignInLink()).url);
     await followSignInLink(page, new URL(link.pathname + link.search + link.hash, args.url).href);
-    if (args.key !== null) {
-      await page.goto(`${args.url}/keys`);
-      await page.getByLabel("Workspace key").fill(args.key);
-      await page.getByRole("button", { name: "Load the key" }).click();
-      await page.getByRole("button", { name: "Forget the key" }).waitFor();
-    }
+    if (args.key !== null) await loadKey(page, args.url, args.key);
     for (const { language, canaries } of args.own) {
       const given = givenOf(canaries);
       await page.goto(`${args.url}/deployments/child@${language}`);
@@ -362,9 +408,26 @@ async function browse(args: {
       await page.locator("[data-run-header] [data-state=completed]").waitFor();
       await page.getByText(given).first().waitFor();
     }
+    // Only now: with a key the page would seal the parameters above.
+    if (args.key === null) await loadKey(page, args.url, args.storing);
+    for (const { runId, canaries } of args.own) {
+      await page.goto(`${args.url}/runs/${runId}`);
+      for (const kind of STORED_LINES)
+        await page
+          .getByRole("log")
+          .getByText(canaries.get(kind) ?? "")
+          .waitFor();
+    }
   } finally {
     await browser.close();
   }
+}
+
+async function loadKey(page: Page, url: string, key: string): Promise<void> {
+  await page.goto(`${url}/keys`);
+  await page.getByLabel("Workspace key").fill(key);
+  await page.getByRole("button", { name: "Load the key" }).click();
+  await page.getByRole("button", { name: "Forget the key" }).waitFor();
 }
 
 /** Follows a run by its stream until it has ended. */
@@ -372,6 +435,12 @@ async function ended(client: Client, runId: string): Promise<Run> {
   for await (const event of client.streamRun({ params: { runId } }, { signal: AbortSignal.timeout(120_000) }))
     if (event.event === "end") break;
   return client.getRun({ params: { runId } });
+}
+
+/** Waits until the last lines of a run that has ended have arrived. Stored ones come a moment later. */
+async function logged(client: Client, runId: string): Promise<void> {
+  const isWhole = async () => (await client.getLogs({ params: { runId }, query: {} })).end;
+  await vi.waitUntil(isWhole, { timeout: 120_000, interval: 50 });
 }
 
 /** Waits until a run waits for something. @throws Error if it has ended instead. */
