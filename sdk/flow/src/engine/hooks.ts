@@ -42,6 +42,7 @@ const STOPPED_HOOK_MS = 3000;
  * If the process dies before it reports an outcome (killed, out of memory, out of time, or cancelled without a
  * reaction), the worker runs the hook once in a new process, for at most 20 seconds: `onCancellation` if the run was
  * cancelled, else `onCrash`. This process shares no memory with the first one. If the machine is lost, no hook runs.
+ * A suspended run has no process, so no hook runs if it is cancelled or expires.
  */
 export interface FlowHooks<Result = unknown> {
   readonly onCompletion?: (result: NoInfer<Awaited<Result>>, context: RunContext) => unknown;
@@ -52,7 +53,7 @@ export interface FlowHooks<Result = unknown> {
   readonly onFailure?: (error: unknown, context: RunContext) => unknown;
   /**
    * A person or a parent run cancelled the run. It is not called when a worker is drained, because the run continues
-   * elsewhere.
+   * elsewhere, nor when a suspended run is cancelled.
    */
   readonly onCancellation?: (reason: Cancelled, context: RunContext) => unknown;
   /**

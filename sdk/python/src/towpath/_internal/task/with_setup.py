@@ -32,7 +32,8 @@ class with_setup(Generic[Value]):
         teardown: the tear-down, called with the value of the set-up. Make it safe to call when the set-up stopped halfway: a
             killed process runs no tear-down.
         teardown_timeout: time limit of the tear-down. After a cancellation, the worker's time until it kills counts too.
-        reuse: whether a later attempt reuses the results of tasks in the set-up. Then a suspended run is not torn down.
+        reuse: whether a later attempt reuses the results of tasks in the set-up. Then a suspended run is not torn down,
+            and nothing tears it down if the run ends meanwhile.
 
     Raises:
         BaseException: what the tear-down raises, if the body raised nothing; else the log warns.
