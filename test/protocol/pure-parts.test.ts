@@ -2,7 +2,7 @@ import { mkdir, mkdtempDisposable, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { parseDuration } from "@towpath/contract/words";
+import { isRef, parseDuration } from "@towpath/contract/words";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { TaskCache } from "../../sdk/flow/src/cache/task-cache.ts";
@@ -99,6 +99,15 @@ const durations = engineVectors("durations", {
 });
 
 test.each(durations.cases)('the duration "$text"', ({ text, ms }) => expect(parseDuration(text)).toBe(ms));
+
+const refs = engineVectors("refs", {
+  cases: z.array(z.strictObject({ name: z.string(), text: z.string(), isRef: z.boolean() })),
+});
+
+test.each(refs.cases)("what is a ref: $name", ({ text, isRef: is }) => {
+  const value: unknown = JSON.parse(text);
+  expect(typeof value === "object" && value !== null && isRef(value)).toBe(is);
+});
 
 const Place = z.strictObject({ runId: z.string(), attempt: z.int(), task: z.string(), name: z.string() });
 const places = engineVectors("places", {

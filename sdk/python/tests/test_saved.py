@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unittest
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from towpath import (
     InvalidDefinition,
     OutsideOfRun,
     RunState,
+    StoreFault,
     exponential,
     flow,
     get_run,
@@ -18,7 +20,11 @@ from towpath import (
     save,
     task,
 )
+from towpath._internal.store.codec import CODEC_ENDINGS
+from towpath._internal.store.refs import is_ref
 from towpath.test import run_flow
+
+from .vectors import vectors
 
 
 @dataclass
@@ -30,6 +36,27 @@ class Row:
 @task(runs_in="process")
 def doubled_elsewhere(rows: Any) -> Any:
     return save("doubled", [2 * row for row in load(rows)])
+
+
+class Refs(unittest.TestCase):
+    def test_vectors(self) -> None:
+        for case in vectors("refs")["cases"]:
+            with self.subTest(case["name"]):
+                self.assertIs(is_ref(json.loads(case["text"])), case["isRef"])
+
+    def test_each_codec_that_a_store_writes_has_a_vector(self) -> None:
+        found = [json.loads(case["text"]) for case in vectors("refs")["cases"] if case["isRef"]]
+        self.assertEqual({one["codec"] for one in found}, set(CODEC_ENDINGS))
+
+    def test_a_ref_that_cannot_be_loaded_is_named_by_its_parameter(self) -> None:
+        @flow
+        def body(source: Any) -> Any:
+            return load(source["rows"][1])
+
+        ref = {"uri": "memory:///none.json", "codec": "json", "sizeBytes": 8, "sha256": "0" * 64}
+        run = run_flow(body, {"source": {"note": "by hand", "rows": [1, ref]}})
+        self.assertIsInstance(run.error, StoreFault)
+        self.assertIn('The ref in the parameter "source.rows.1" cannot be loaded: ', str(run.error))
 
 
 class Saved(unittest.TestCase):
@@ -76,9 +103,9 @@ class Saved(unittest.TestCase):
 
         self.assertIn("rows[1]", error_of(lambda: save("rows", [1, object()])))
         self.assertIn("save needs a name", error_of(lambda: save("", 1)))
-        self.assertIn("is no ref", error_of(lambda: load({"uri": "memory:x"})))
+        self.assertIn("is no ref", error_of(lambda: load({"uri": "memory:///x"})))
         self.assertIn("is no ref", error_of(lambda: load({**save("a", 1), "more": 1})))
-        self.assertIn("There is no value at", error_of(lambda: load({**save("a", 1), "uri": "memory:x"})))
+        self.assertIn("There is no value at", error_of(lambda: load({**save("a", 1), "uri": "memory:///x"})))
         self.assertIn("size or hash differs", error_of(lambda: load({**save("a", 1), "sha256": "0" * 64})))
         self.assertIn("value.size", error_of(lambda: load(save("a", {"name": "x"}), returns=Row)))
         self.assertIn("outside of a running flow", str(self.raised(lambda: save("a", 1), OutsideOfRun)))

@@ -69,3 +69,17 @@ test("an object with another field than those of a ref stays as it is", () => {
   const file = { ...refOf("a"), sha256: "f".repeat(64), name: "model.bin" };
   expect(got({ file })).toEqual({ file });
 });
+
+test("a person's object of another form than that of a ref reaches the flow as it is, also through another flow", () => {
+  const file = { uri: "https://example.com/model.gz", codec: "gzip", sizeBytes: 8, sha256: "f".repeat(64) };
+  const given = {
+    file,
+    files: [
+      { ...file, codec: "json" },
+      { ...file, uri: "file:///model.gz" },
+    ],
+  };
+  expect(got(given, { runId: parentId, trigger: PERSON })).toEqual(given);
+  const passedOn = signedParameters(refs, { runId: childId, deployment: "score", parameters: given });
+  expect(got(passedOn)).toEqual(given);
+});

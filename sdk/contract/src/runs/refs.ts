@@ -3,15 +3,29 @@ import type { Ref } from "./runs.ts";
 
 /** `uri`, `codec`, `sizeBytes`, `sha256`. */
 const REF_FIELDS = 4;
-const CODEC = /^[a-z][a-z0-9-]{0,31}$/;
+/**
+ * Every format that an engine of this release writes. An object with another codec is plain data: no worker signs or changes it. So an
+ * engine may write a new codec only one release after the workers know it.
+ */
+export const REF_CODECS = [
+  ...["json", "text", "bytes", "typed"],
+  ...["parquet", "npy", "safetensors", "pickle"],
+] as const;
+const CODECS: ReadonlySet<string> = new Set(REF_CODECS);
+/** A value in a folder, in a bucket, or in the memory of a flow without a worker. */
+const URI = /^(?:(?:file|memory):\/\/\/|s3:\/\/[^/]+\/)./s;
 const SHA256 = /^[0-9a-f]{64}$/;
 
-/** Whether an object has exactly the fields of a ref. Engines and workers take the same objects for refs. */
+/**
+ * Whether an object has exactly the fields of a ref, and each of them the form that a store writes. Engines and workers take the same
+ * objects for refs. A person can write such an object by hand.
+ */
 export function isRef(value: object): value is Ref {
   if (Object.keys(value).length !== REF_FIELDS) return false;
   const { uri, codec, sizeBytes, sha256 }: Partial<Record<keyof Ref, unknown>> = value;
-  if (typeof uri !== "string" || typeof codec !== "string" || typeof sizeBytes !== "number") return false;
-  return CODEC.test(codec) && typeof sha256 === "string" && SHA256.test(sha256);
+  if (typeof uri !== "string" || typeof codec !== "string" || typeof sha256 !== "string") return false;
+  if (typeof sizeBytes !== "number" || !Number.isSafeInteger(sizeBytes) || sizeBytes < 0) return false;
+  return CODECS.has(codec) && URI.test(uri) && SHA256.test(sha256);
 }
 
 /** The names and indexes that lead to a part of a JSON value. */

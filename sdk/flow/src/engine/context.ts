@@ -3,6 +3,7 @@ import { isRef } from "@towpath/contract/words";
 import { keepProgress, progressKept } from "../keep/progress.ts";
 import { ChildFailed, StoreFault } from "../problem.ts";
 import { type CodecChoice, encode } from "../store/codec.ts";
+import { ofParameter } from "../store/refs.ts";
 import { outsideOfTasks, runEnded } from "../suspend/wait-for.ts";
 import { hashInput } from "../task/input-hash.ts";
 import { type Scope, scopeFor } from "./scope.ts";
@@ -215,7 +216,10 @@ export const ctx: RunContext = {
       throw new StoreFault("The value is no ref.", {
         next: "Pass what `ctx.save` returned: an object with `uri`, `codec`, `sizeBytes` and `sha256`, and no other fields.",
       });
-    const load = () => run.host.store.load(ref);
+    const load = () =>
+      run.host.store.load(ref).catch((error: unknown) => {
+        throw ofParameter(error, { ref, parameters: run.host.parameters });
+      });
     const value = await (data?.loading(ref, load) ?? load());
     run.lineage.noteLoaded(value, ref);
     return loadedValue(ref, value);

@@ -11,6 +11,7 @@ import {
   NotSerialisable,
   OutsideOfRun,
   SecretMissing,
+  StoreFault,
   secret,
   task,
 } from "../index.ts";
@@ -285,6 +286,21 @@ describe("the context", () => {
       }),
     );
     expect(run.result).toEqual([[1, 2], [1, 2], "zwei", "json", "bytes", "text"]);
+  });
+
+  test("names the parameter with a ref that cannot be loaded", async () => {
+    const ref = { uri: "memory:///none.json", codec: "json", sizeBytes: 8, sha256: "0".repeat(64) };
+    const rows = [1, ref];
+    const input = z.object({ source: z.object({ rows: z.array(z.unknown()) }) });
+    const body = flow(
+      { name: "f", input },
+      async ({ source }) => await ctx.load(source.rows[1] as typeof ref),
+    );
+    const { error } = await testRun(body, { source: { rows } });
+    expect(error).toBeInstanceOf(StoreFault);
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/^The ref in the parameter "source\.rows\.1" cannot be loaded: /),
+    });
   });
 
   test("gives secrets that the run has, and says what to do about others", async () => {

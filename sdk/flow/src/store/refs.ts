@@ -1,5 +1,6 @@
 import type { Ref } from "@towpath/contract";
 import { isRef } from "@towpath/contract/words";
+import { StoreFault } from "../problem.ts";
 import { dataOf } from "./data.ts";
 
 /** The most refs of one value that are checked, and how many at once. */
@@ -40,4 +41,34 @@ export async function goneRefs(store: HasRefs, value: unknown): Promise<readonly
     gone.push(...some.filter((_, index) => !are[index]));
   }
   return gone;
+}
+
+/** The first parameter that has a ref, such as `source.rows.0`. Null: none has it. */
+function parameterOf(ref: Ref, parameters: unknown): string | null {
+  const left: (readonly [place: string, part: unknown])[] = [["", parameters]];
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    const [place, part] = next;
+    if (typeof part !== "object" || part === null) continue;
+    if (isRef(part) && part.uri === ref.uri && part.sha256 === ref.sha256) return place;
+    const named = Object.entries(part).map(([name, inner]): readonly [string, unknown] => [
+      place === "" ? name : `${place}.${name}`,
+      inner,
+    ]);
+    left.push(...named.reverse());
+  }
+  return null;
+}
+
+/** An error of loading a ref. If a parameter of the run has it, the error names that: a person may have written it by hand. */
+export function ofParameter(
+  error: unknown,
+  args: { readonly ref: Ref; readonly parameters: unknown },
+): unknown {
+  if (!(error instanceof StoreFault)) return error;
+  const place = parameterOf(args.ref, args.parameters);
+  if (place === null) return error;
+  return new StoreFault(`The ref in the parameter "${place}" cannot be loaded: ${error.message}`, {
+    next: "Start the run with a ref that `ctx.save` returned in a run with this store.",
+    cause: error,
+  });
 }

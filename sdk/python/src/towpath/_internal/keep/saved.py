@@ -9,7 +9,7 @@ from ..engine.interrupt import in_engine_code
 from ..engine.scope import Scope, scope_for
 from ..problem import InvalidAnswer, InvalidDefinition, StoreFault
 from ..store.codec import Ref
-from ..store.refs import is_ref
+from ..store.refs import is_ref, parameter_of
 
 Value = TypeVar("Value")
 
@@ -71,7 +71,7 @@ def _load(scope: Scope, ref: object, returns: Any) -> Any:
             "The value is no ref.",
             next="Pass what `save` returned: a dict with uri, codec, sizeBytes and sha256, and no other fields.",
         )
-    value = scope.run.host.store.load(ref)
+    value = _loaded(scope, ref)
     if returns is not Any:
         from ..input.convert import convert
 
@@ -81,3 +81,17 @@ def _load(scope: Scope, ref: object, returns: Any) -> Any:
             raise InvalidAnswer("the value of the ref", faults)
     scope.run.lineage.note_loaded(value, ref)
     return value
+
+
+def _loaded(scope: Scope, ref: Ref) -> Any:
+    try:
+        return scope.run.host.store.load(ref)
+    except StoreFault as fault:
+        place = parameter_of(ref, scope.run.host.parameters)
+        if place is None:
+            raise
+        # A person may have written it by hand, or it was saved in another store.
+        raise StoreFault(
+            f'The ref in the parameter "{place}" cannot be loaded: {fault}',
+            next="Start the run with a ref that `save` returned in a run with this store.",
+        ) from fault

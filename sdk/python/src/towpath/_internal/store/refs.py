@@ -9,11 +9,13 @@ from itertools import islice
 from typing import Protocol, TypeGuard
 
 from ..task.known_values import content_of
-from .codec import Ref
+from .codec import CODEC_ENDINGS, Ref
 
 _FIELDS = {"uri", "codec", "sizeBytes", "sha256"}
-_CODEC = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_URI = re.compile(r"(?:(?:file|memory):///|s3://[^/]+/).", re.DOTALL)
+"""A value in a folder, in a bucket, or in the memory of a flow without a worker."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SIZE_MAX = 2**53 - 1
 _CHECKED_MAX = 1_000
 """The most refs of one value that are checked."""
 _PLAIN = (str, int, float, bytes, type(None))
@@ -24,19 +26,38 @@ class _HasValues(Protocol):
 
 
 def is_ref(value: object) -> TypeGuard[Ref]:
-    """Whether a value is exactly what `save` returns: a dict with four fields, and no other. The worker checks exactly
-    these objects in the parameters of a run."""
+    """Whether a value is exactly what `save` returns: a dict with four fields, and no other, each with the form that a
+    store writes. The worker checks exactly these objects in the parameters of a run. A person can write one by hand."""
     if type(value) is not dict or len(value) != len(_FIELDS):
         return False
     # Texts first: a key of another class could run the author's code.
     if not all(type(key) is str for key in value) or value.keys() != _FIELDS:
         return False
-    codec, sha256 = value["codec"], value["sha256"]
-    if not isinstance(codec, str) or not isinstance(sha256, str) or not isinstance(value["uri"], str):
+    uri, codec, sha256, size = value["uri"], value["codec"], value["sha256"], value["sizeBytes"]
+    if not isinstance(uri, str) or not isinstance(codec, str) or not isinstance(sha256, str):
         return False
-    if not _CODEC.fullmatch(codec) or not _SHA256.fullmatch(sha256):
+    if codec not in CODEC_ENDINGS or not _URI.match(uri) or not _SHA256.fullmatch(sha256):
         return False
-    return type(value["sizeBytes"]) in (int, float)
+    # JSON has one kind of number, so 8.0 is a size too.
+    is_whole = type(size) is int or (type(size) is float and size.is_integer())
+    return is_whole and 0 <= size <= _SIZE_MAX
+
+
+def parameter_of(ref: Ref, parameters: object) -> str | None:
+    """The first parameter that has this ref, such as `source.rows.0`. None: none has it."""
+    left: list[tuple[str, object]] = [("", parameters)]
+    while left:
+        place, part = left.pop()
+        if part == ref and is_ref(part):
+            return place
+        if isinstance(part, dict):
+            named = [(str(name), inner) for name, inner in part.items()]
+        elif isinstance(part, list):
+            named = [(str(index), inner) for index, inner in enumerate(part)]
+        else:
+            continue
+        left.extend((f"{place}.{name}" if place else name, inner) for name, inner in reversed(named))
+    return None
 
 
 def _refs_in(value: object) -> Iterator[Ref]:
