@@ -32,6 +32,13 @@ test("alternatives by the thousand are given up, without any pattern", async () 
   expect(fault?.message).toMatch(/too large together|too long/);
 });
 
+test("parameters that no thread could check now are not refused: the run waits", async () => {
+  const checksNothing = new CheckPool();
+  await checksNothing.close();
+  const asked = checkInTime(checksNothing, { schema: named("^a+$"), parameters: { name: "aa" } });
+  await expect(asked).rejects.toMatchObject({ name: "Refusal", code: "unchecked", mayPass: true });
+});
+
 test("cheap checks still work, with a pattern and without", async () => {
   expect(await checkInTime(checks, { schema: named("^a+$"), parameters: { name: "aa" } })).toEqual([]);
   expect(await checkInTime(checks, { schema: named("^a+$"), parameters: { name: "b" } })).toMatchObject([

@@ -1,5 +1,6 @@
 import { type Fault, type Json, LIMITS } from "@towpath/contract";
 import type { CheckPool, NoAnswer } from "@towpath/contract/bounded";
+import { Refusal } from "./refusal.ts";
 
 type JsonObject = { [key: string]: Json };
 
@@ -13,6 +14,7 @@ const BUSY: readonly NoAnswer[] = ["slow-machine", "busy", "busy-owner"];
 /**
  * Checks a run's parameters against its signed schema, with limits on time and memory, because a schema may be costly.
  * @returns The faults. A check beyond its limits is one of them.
+ * @throws Refusal `unchecked` if this machine is too busy: the run then waits.
  */
 export async function checkInTime(
   checks: CheckPool,
@@ -23,7 +25,12 @@ export async function checkInTime(
     const [outcome] = await checks.check(request);
     if (outcome === undefined) return [];
     if ("faults" in outcome) return outcome.faults;
-    if (!BUSY.includes(outcome.noAnswer) || tried >= TRIES_MAX) return [unchecked(outcome.noAnswer)];
+    if (!BUSY.includes(outcome.noAnswer)) return [unchecked(outcome.noAnswer)];
+    if (tried >= TRIES_MAX)
+      throw new Refusal(
+        "unchecked",
+        "This worker's machine is too busy to check the run's parameters now. The run waits. If it waits for long, give the machine more CPU, or the worker less capacity.",
+      );
   }
 }
 

@@ -26,6 +26,7 @@ export const REFUSALS = {
   "bad-seal": "refused",
   "plain-value": "refused",
   "invalid-parameters": "invalid-parameters",
+  unchecked: "refused",
 } as const satisfies Record<string, Cause>;
 
 /** The name of one reason. */
@@ -63,7 +64,7 @@ export class Refusal extends Error {
 
   /** Whether something outside of the spec can still allow it. The run then waits. */
   get mayPass(): boolean {
-    return ["missing-signature", "not-in-ledger", "ledger-unavailable"].includes(this.code);
+    return ["missing-signature", "not-in-ledger", "ledger-unavailable", "unchecked"].includes(this.code);
   }
 
   /** The cause with which the attempt ends. */

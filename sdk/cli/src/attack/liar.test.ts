@@ -5,7 +5,6 @@ import { machineClock } from "../clock.ts";
 import { Liar } from "./liar.ts";
 import type { Wire } from "./wire.ts";
 
-const NO_SLOT = "The worker has no free slot.";
 const Polled = z.object({
   assignments: z.array(z.looseObject({ attemptId: z.string(), runId: z.string() })),
 });
@@ -35,10 +34,13 @@ async function giveBack(attemptId: string, reason: string): Promise<void> {
   await ask("report", { attempts: [{ attemptId, control: [released], bulk: [] }] });
 }
 
-test("work for which the worker had no slot any more is given again, as an honest control plane does", async () => {
+test.each([
+  "The worker has no free slot.",
+  "This worker's machine is too busy to check the run's parameters now. The run waits.",
+])("work is given again, as an honest control plane does: %s", async (why) => {
   const offer = liar.offer({ runId: liar.id() });
   const [first] = await poll();
-  await giveBack(String(first?.attemptId), NO_SLOT);
+  await giveBack(String(first?.attemptId), why);
   expect(offer.isOver).toBe(false);
   const [second] = await poll();
   expect(second?.runId).toBe(first?.runId);

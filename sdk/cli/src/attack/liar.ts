@@ -282,11 +282,11 @@ export class Liar {
     }
   }
 
-  /** As an honest control plane does, it gives work again for which the worker had no slot any more. */
+  /** As an honest control plane does, it gives work again that the worker could not take at that moment. */
   #reported(body: Wire): Wire {
     const attempts = Reporting.parse(body).attempts.map((part) => takeReport(this.offers, part));
     for (const offer of this.offers)
-      if (offer.isRenewed && offer.hadNoSlot) {
+      if (offer.isRenewed && offer.hadNoChance) {
         offer.renew(this.fence());
         this.#poll?.();
       }

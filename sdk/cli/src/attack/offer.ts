@@ -17,8 +17,15 @@ const Explained = z.looseObject({
 /** A record that the worker reported. */
 export type ReportedRecord = z.infer<typeof Numbered>;
 
-/** Why a worker gives back an assignment that crossed an earlier one on the wire. */
-const NO_SLOT = "The worker has no free slot.";
+/** Why a worker gives back an assignment that it can take later: it crossed an earlier one on the wire, or the machine is too busy. */
+const PASSING = [
+  "The worker has no free slot.",
+  "This worker's machine is too busy",
+  "The worker lost the control plane",
+  "The lease expired",
+  "A runner did not",
+  "A runner ended before it took its task",
+];
 
 /** An attempt that the hostile control plane gives to the worker, and what the worker reports of it. */
 export class Offer {
@@ -30,7 +37,7 @@ export class Offer {
   isGiven = true;
   /** Whether honest answers give it, again and again until the worker confirms it. */
   isOurs = false;
-  /** Whether it becomes a new attempt when the worker had no slot for it any more. */
+  /** Whether it becomes a new attempt when the worker could not take it at that moment. */
   isRenewed = false;
 
   constructor(assignment: Wire) {
@@ -38,9 +45,10 @@ export class Offer {
     this.attemptId = String(assignment.attemptId);
   }
 
-  /** Whether the worker gave it back because its slots were taken meanwhile. */
-  get hadNoSlot(): boolean {
-    return this.outcome === "released" && this.why === NO_SLOT;
+  /** Whether its code did not run for a reason that has nothing to do with it. */
+  get hadNoChance(): boolean {
+    const { outcome, why } = this;
+    return (outcome === "released" || outcome === "failed") && PASSING.some((one) => why.startsWith(one));
   }
 
   /** Makes it the next attempt of the same run, not yet given. */

@@ -28,9 +28,10 @@ async function startTwo(stage: Stage, names: { parent: string; child: string }) 
     });
   const more = { mayStart: [names.child] };
   const parent = speaks(stage, names.parent, [start("a"), start("b")], more);
-  await toldTo(stage, parent);
+  const told = await toldTo(stage, parent);
   stop();
-  return { runId: parent.assignment.runId, calls };
+  const how = `${parent.outcome} ${parent.why} ${told.join(", ")}`;
+  return { runId: parent.assignment.runId, calls, how };
 }
 
 /** Every way to give a child other refs. Each is what an assignment has in place of the honest fields. */
@@ -71,9 +72,9 @@ export const PARAMETER_REFS: Attack = {
     const child = `${name}-child`;
     const other = `${name}-other`;
     await using elsewhere = await startElsewhere();
-    const { runId, calls } = await startTwo(stage, { parent: name, child });
+    const { runId, calls, how } = await startTwo(stage, { parent: name, child });
     const [a, b] = calls;
-    if (a === undefined || b === undefined) return broken("no run was started");
+    if (a === undefined || b === undefined) return broken(`no run was started: ${how}`);
     const spec = stage.sign(stage.spec(child, { parameters: {} }));
     const give = (over: Wire) =>
       stage.give(
