@@ -49,6 +49,16 @@ test.each([
   expect(offer).toMatchObject({ isOver: true, outcome: "released", why: "The worker is being drained." });
 });
 
+test("work for which the machine stays too busy is given three times", async () => {
+  const offer = liar.offer({ runId: liar.id() });
+  for (let time = 0; time < 3; time++) {
+    expect(offer.isOver).toBe(false);
+    const [given] = await poll();
+    await giveBack(String(given?.attemptId), "A runner did not start in 1 ms.");
+  }
+  expect(offer).toMatchObject({ isOver: true, outcome: "released" });
+});
+
 test("work whose answer the worker discarded is given again until the worker confirms it", async () => {
   const offer = liar.hold({ runId: liar.id() });
   offer.isOurs = true;

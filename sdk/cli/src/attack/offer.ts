@@ -17,15 +17,18 @@ const Explained = z.looseObject({
 /** A record that the worker reported. */
 export type ReportedRecord = z.infer<typeof Numbered>;
 
-/** Why a worker gives back an assignment that it can take later: it crossed an earlier one on the wire, or the machine is too busy. */
-const PASSING = [
-  "The worker has no free slot.",
+/** Why a worker gives back an assignment that crossed an earlier one on the wire. */
+const NO_SLOT = "The worker has no free slot.";
+/** Why a worker cannot run an assignment while its machine is too busy. */
+const TOO_BUSY = [
   "This worker's machine is too busy",
   "The worker lost the control plane",
   "The lease expired",
   "A runner did not",
   "A runner ended before it took its task",
 ];
+/** How often an attempt that a busy machine did not run is given again. A lie can make each try take long. */
+const BUSY_TRIES = 2;
 
 /** An attempt that the hostile control plane gives to the worker, and what the worker reports of it. */
 export class Offer {
@@ -39,6 +42,7 @@ export class Offer {
   isOurs = false;
   /** Whether it becomes a new attempt when the worker could not take it at that moment. */
   isRenewed = false;
+  #busyTries = 0;
 
   constructor(assignment: Wire) {
     this.assignment = assignment;
@@ -48,11 +52,13 @@ export class Offer {
   /** Whether its code did not run for a reason that has nothing to do with it. */
   get hadNoChance(): boolean {
     const { outcome, why } = this;
-    return (outcome === "released" || outcome === "failed") && PASSING.some((one) => why.startsWith(one));
+    if (outcome !== "released" && outcome !== "failed") return false;
+    return why === NO_SLOT || (this.#busyTries < BUSY_TRIES && TOO_BUSY.some((one) => why.startsWith(one)));
   }
 
   /** Makes it the next attempt of the same run, not yet given. */
   renew(fence: { readonly attemptId: string; readonly epoch: number; readonly nonce: string }): void {
+    if (this.why !== NO_SLOT) this.#busyTries += 1;
     this.assignment = { ...this.assignment, ...fence };
     this.attemptId = fence.attemptId;
     this.control.length = 0;
