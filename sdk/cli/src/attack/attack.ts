@@ -11,6 +11,7 @@ export const GROUPS = [
   "flows",
   "refs",
   "stored",
+  "sealed",
   "settings",
   "engines",
 ] as const;

@@ -14,6 +14,7 @@ import { held, type Verdict } from "./verdict.ts";
 /** Flows as an author writes them. They print what they do, in lines that begin with "note". */
 const TYPESCRIPT = `
 import { flow, job, suspend, task } from "towpath";
+import { z } from "zod";
 const note = (text: string) => console.log("note " + text);
 
 const load = task({ name: "load" }, async (n: number) => {
@@ -59,8 +60,16 @@ const notified = job({
 export const called = flow({ name: "called" }, async () => {
   note("got " + (await suspend.job(notified, "input")));
 });
+
+// It takes every answer, so that only its worker can refuse one.
+export const asks = flow({ name: "asks" }, async () => {
+  note("got " + JSON.stringify(await suspend.input({ title: "Publish?", schema: z.unknown() })));
+});
 `;
 const PYTHON = `
+import json
+from typing import Any
+
 from towpath import Cache, Job, JobStatus, flow, suspend, task
 
 
@@ -120,6 +129,12 @@ notified = Job("notified", submit=submit_notified, callback=True)
 @flow
 def called() -> None:
     note(f"got {suspend.job(notified, 'input')}")
+
+
+# It takes every answer, so that only its worker can refuse one.
+@flow
+def asks() -> None:
+    note("got " + json.dumps(suspend.input("Publish?", Any)))
 `;
 const SOURCES = { typescript: "engine_flows.ts", python: "engine_flows.py" } as const;
 const BUNDLE = "engine_flows.js";
@@ -138,7 +153,7 @@ export async function engineCode(): Promise<CodeTree> {
 }
 
 /** A flow of the test code. */
-export type EngineFlowName = "chain" | "jobs" | "called";
+export type EngineFlowName = "chain" | "jobs" | "called" | "asks";
 type Language = keyof typeof SOURCES;
 
 /** One run of a flow, whose attempts the attack gives to the worker one after another. */

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { codeTree } from "../deployments/code-tree.ts";
 import { Failure, toFailure } from "../failure.ts";
 import { type Attack, GROUPS, type Group } from "./attack.ts";
+import { sealWorkspace } from "./attacks/sealed.ts";
 import { giveWorkspaceKey } from "./attacks/stored.ts";
 import { canaryCode } from "./canary.ts";
 import { engineCode } from "./engine-flows.ts";
@@ -50,7 +51,8 @@ const ATTACK_MS = 120_000;
 /** Plays attacks in a temporary folder. @throws Failure when a worker cannot be started, or does not run honest code. */
 export async function playAttacks(clock: Clock, args: PlayArgs): Promise<Findings> {
   const groups = GROUPS.filter((group) => args.attacks.some((one) => one.group === group));
-  const code = codeTree([...canaryCode(), ...(groups.includes("engines") ? await engineCode() : [])]);
+  const hasEngines = groups.includes("engines") || groups.includes("sealed");
+  const code = codeTree([...canaryCode(), ...(hasEngines ? await engineCode() : [])]);
   const ground = await prepareGround(clock, { configFile: args.configFile, code });
   try {
     const deps = { clock, ground, environment: args.environment };
@@ -82,6 +84,7 @@ async function playGroup(
   try {
     if (group === "settings") await trustLedger(stage);
     if (group === "stored") await giveWorkspaceKey(stage);
+    if (group === "sealed") await sealWorkspace(stage);
     if (group === "pace") stage.settings = { ...stage.settings, refusalsInRow: REFUSALS_IN_ROW };
     await stage.open();
     const before = await honestRun(stage, `honest-before-${group}`);

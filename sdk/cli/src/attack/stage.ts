@@ -44,6 +44,8 @@ export class Stage {
   settings: Ground["settings"];
   /** Writes the line of a signed spec into the ledger, if its worker has one. */
   record: (jws: string) => Promise<void> = async () => undefined;
+  /** The key of its workspace, if that is sealed. */
+  workspaceKey: string | null = null;
   #worker: Child | null = null;
   #starts = 0;
 

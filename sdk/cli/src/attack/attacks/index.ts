@@ -6,6 +6,7 @@ import { FLOW_ATTACKS } from "./flows.ts";
 import { OWN_SETTINGS_ATTACKS } from "./own-settings.ts";
 import { PACE_ATTACKS } from "./pace.ts";
 import { REF_ATTACKS } from "./refs.ts";
+import { SEALED_ATTACKS } from "./sealed.ts";
 import { SHAPE_ATTACKS } from "./shapes.ts";
 import { SPEC_ATTACKS } from "./specs.ts";
 import { STORED_ATTACKS } from "./stored.ts";
@@ -20,6 +21,7 @@ export const ATTACKS: readonly Attack[] = [
   ...FLOW_ATTACKS,
   ...REF_ATTACKS,
   ...STORED_ATTACKS,
+  ...SEALED_ATTACKS,
   ...OWN_SETTINGS_ATTACKS,
   ...ENGINE_ATTACKS,
 ];
