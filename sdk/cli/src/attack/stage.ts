@@ -15,6 +15,8 @@ import type { Wire } from "./wire.ts";
 
 /** How long the worker may take to stop, milliseconds. */
 const STOP_MS = 10_000;
+/** How long an attempt may take, milliseconds. A busy machine may check its parameters nine times in vain. */
+const GIVE_MS = 100_000;
 /** A long text that was read from the worker is cut. */
 const WHY_CHARS = 160;
 
@@ -215,7 +217,8 @@ export class Stage {
     const isWire = Claimed.safeParse({ assignments: [numbered], commands: [], superseded: false }).success;
     if (!isWire) return await this.giveAlone({ assignments: [numbered] }, marker);
     const offer = this.liar.offer(assignment);
-    await this.whileAlive(this.liar.until(`the attempt of "${marker}" has ended`, () => offer.isOver));
+    const what = `the attempt of "${marker}" has ended`;
+    await this.whileAlive(this.liar.until(what, () => offer.isOver, GIVE_MS));
     return await this.outcomeOf(offer, marker);
   }
 
