@@ -189,8 +189,8 @@ async function movedAnswers(stage: Stage, ids: WaitIds): Promise<unknown[]> {
   return moved.map(asSealedJson);
 }
 
-/** What a flow asks its worker, and every answer to it. The last one is honest. */
-interface Asked {
+/** A request of a flow to its worker, and every answer to it. The last one is honest. */
+interface QuestionForms {
   readonly asks: Spoken;
   readonly verb: "call" | "listCheckpoints";
   readonly forms: (stage: Stage, ids: WaitIds) => Promise<readonly Wire[]>;
@@ -199,7 +199,7 @@ interface Asked {
 const sealedAt = async (stage: Stage, place: SealedPlace) =>
   asSealedJson(await (await keyringOf(stage)).seal(place, ANSWER));
 
-const QUESTIONS: Asked = {
+const QUESTIONS: QuestionForms = {
   asks: call("question", { kind: "wait", wait: QUESTION }),
   verb: "call",
   forms: async (stage, ids) => [
@@ -209,7 +209,7 @@ const QUESTIONS: Asked = {
   ],
 };
 
-const EVENTS: Asked = {
+const EVENTS: QuestionForms = {
   asks: call("event", { kind: "wait", wait: { kind: "event", name: EVENT } }),
   verb: "call",
   forms: async (stage, ids) => [
@@ -221,7 +221,7 @@ const EVENTS: Asked = {
   ],
 };
 
-const OVER: Asked = {
+const OVER: QuestionForms = {
   asks: ["GET", "/checkpoints"],
   verb: "listCheckpoints",
   forms: async (stage, ids) =>
@@ -237,13 +237,13 @@ const CallId = z.looseObject({ callId: z.string() });
 const Waits = z.object({ waits: z.array(z.unknown()).optional() });
 
 /** Whether an answer reached the flow. */
-function isHeard(verb: Asked["verb"], answer: string): boolean {
+function isHeard(verb: QuestionForms["verb"], answer: string): boolean {
   if (verb === "call") return answer.startsWith("200");
   return (bodyOf(answer, Waits)?.waits ?? []).length > 0;
 }
 
 /** Runs a flow that asks again and again, and answers with each form in turn. */
-async function answerAll(stage: Stage, name: string, { asks, verb, forms }: Asked): Promise<Verdict> {
+async function answerAll(stage: Stage, name: string, { asks, verb, forms }: QuestionForms): Promise<Verdict> {
   const waitId = stage.liar.id();
   const count = (await forms(stage, { deployment: name, runId: waitId, waitId })).length;
   const offer = speaks(stage, name, [repeated(asks, count)]);
