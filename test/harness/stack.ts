@@ -13,6 +13,8 @@ import { startProcess, type TestProcess } from "./process.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const CONTROL = "services/control/src/main.ts";
+/** What a control plane loads first, so that it starts with less work. */
+const CONTROL_FLAGS = ["--import", new URL("./quick-drizzle.mjs", import.meta.url).href];
 const WORKER = "worker/src/main.ts";
 const COMMAND = "sdk/cli/src/main.ts";
 /** The source of the `towpath` command. */
@@ -110,7 +112,7 @@ async function startControl(options: {
   const stateDir = join(options.folder, options.name ?? "control");
   const control = startProcess({
     command: process.execPath,
-    args: [join(options.root, CONTROL)],
+    args: [...CONTROL_FLAGS, join(options.root, CONTROL)],
     cwd: options.folder,
     env: cleanEnv({
       ...(options.databaseUrl === null ? {} : { DATABASE_URL: options.databaseUrl }),
