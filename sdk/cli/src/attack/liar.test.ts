@@ -59,6 +59,11 @@ test("work for which the machine stays too busy is given three times", async () 
   expect(offer).toMatchObject({ isOver: true, outcome: "released" });
 });
 
+test("an idle connection stays longer than a worker keeps it, so that none ends under a request", async () => {
+  const { headers } = await fetch(liar.url);
+  expect(headers.get("keep-alive")).toBe("timeout=120");
+});
+
 test("work whose answer the worker discarded is given again until the worker confirms it", async () => {
   const offer = liar.hold({ runId: liar.id() });
   offer.isOurs = true;

@@ -49,6 +49,11 @@ interface Request {
 const BODY_BYTES = 32 * 1024 * 1024;
 /** How long an unanswered poll waits, milliseconds. */
 const POLL_MS = 20_000;
+/**
+ * How long a connection may be idle, milliseconds: longer than a worker keeps one. Otherwise a connection can end while a request is on
+ * its way, and a flow that does not ask again, or the same call twice, is taken for a lie that got through.
+ */
+const IDLE_MS = 120_000;
 /** How many requests are remembered. */
 const ASKED_MAX = 100_000;
 
@@ -138,6 +143,7 @@ export class Liar {
     const server = createServer((request, response) => {
       this.#answer(request, response).catch(() => response.destroy());
     });
+    server.keepAliveTimeout = IDLE_MS;
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(0, "127.0.0.1", resolve);

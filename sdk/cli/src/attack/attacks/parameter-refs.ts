@@ -1,4 +1,4 @@
-import { Ref } from "@towpath/contract";
+import { isRef, Ref } from "@towpath/contract";
 import { z } from "zod";
 import type { Attack } from "../attack.ts";
 import { startElsewhere } from "../elsewhere.ts";
@@ -19,7 +19,9 @@ async function startTwo(stage: Stage, names: { parent: string; child: string }) 
   const calls: Started[] = [];
   const stop = stage.liar.hear((verb, body) => {
     const { data } = Started.safeParse(body);
-    if (verb === "call" && data !== undefined) calls.push(data);
+    const isNew = calls.every(({ callId }) => callId !== data?.callId);
+    // A worker may repeat a call whose answer was lost.
+    if (verb === "call" && data !== undefined && isNew) calls.push(data);
   });
   const start = (path: string) =>
     call(path, {
@@ -44,7 +46,10 @@ function forgeries(
   const unsigned = (ref: Ref) => ({ ...ref, sha256: ref.sha256.slice(0, 32) + "0".repeat(32) });
   const person = { kind: "person", name: "liar" };
   return [
-    ...changed(one, url).map((ref) => ({ parameters: { one: ref, list } })),
+    // An object of another form is plain data: no engine loads it, and parameters are not signed.
+    ...changed(one, url)
+      .filter((ref) => isRef(ref))
+      .map((ref) => ({ parameters: { one: ref, list } })),
     { parameters: { one: list[0], list: [one] } },
     { parameters: { one, list: [one] } },
     { parameters: { one, list, more: one } },
@@ -86,9 +91,10 @@ export const PARAMETER_REFS: Attack = {
         over.deployment === other ? other : child,
       );
     const forms = forgeries(stage, { a, b, other, url: elsewhere.url });
-    for (const form of forms) {
+    for (const [index, form] of forms.entries()) {
       const { ran, outcome, why } = await give(form);
-      if (ran || outcome !== "refused") return broken(`a run got the refs: ${outcome} ${why}`);
+      if (ran || outcome !== "refused")
+        return broken(`a run got the refs of lie ${index + 1}: ${outcome} ${why}`);
     }
     const honest = await give({});
     if (!honest.ran) return broken(`honest refs were refused, so nothing was tried: ${honest.why}`);

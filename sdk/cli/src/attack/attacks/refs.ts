@@ -207,7 +207,9 @@ async function startTasks(
   const calls: z.infer<typeof Started>[] = [];
   const stop = stage.liar.hear((verb, body) => {
     const { data } = Started.safeParse(body);
-    if (verb === "call" && data !== undefined) calls.push(data);
+    const isNew = calls.every(({ callId }) => callId !== data?.callId);
+    // A worker may repeat a call whose answer was lost.
+    if (verb === "call" && data !== undefined && isNew) calls.push(data);
   });
   const start = (path: string) =>
     call(path, {
