@@ -2,7 +2,7 @@ import type { Flows } from "./languages.fixture.ts";
 
 const TYPESCRIPT = `
 import { appendFileSync, writeFileSync } from "node:fs";
-import { flow, log, resource } from "towpath";
+import { flow, log, resource, suspend } from "towpath";
 import { z } from "zod";
 
 const input = z.object({ folder: z.string() });
@@ -41,10 +41,31 @@ export const deaf = flow(
   },
 );
 export const silent = flow({ name: "silent" }, async () => process.exit(3));
+export const asks = flow(
+  {
+    name: "asks",
+    input,
+    onCancellation: async (reason) => log.info("told the " + (await pager.get()) + ": " + reason.reason),
+    onCrash: () => log.info("told of a crash"),
+  },
+  async ({ folder }, ctx) => {
+    note(folder, "attempt " + ctx.attempt);
+    await suspend.input({ title: "Go on?", schema: z.boolean() });
+  },
+);
+export const stumbles = flow(
+  {
+    name: "stumbles",
+    onCancellation: () => {
+      throw new Error("nobody answers the page");
+    },
+  },
+  async () => await suspend.input({ title: "Go on?", schema: z.boolean() }),
+);
 `;
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { deaf, dies, leaves, silent } from "./flows.ts";
+import { asks, deaf, dies, leaves, silent, stumbles } from "./flows.ts";
 export default defineConfig({
   project: "hooks",
   pool: "local",
@@ -55,13 +76,15 @@ export default defineConfig({
     deployment(deaf, { killGraceMs: 300 }),
     deployment(leaves),
     deployment(silent),
+    deployment(asks),
+    deployment(stumbles),
   ],
 });
 `;
 const PYTHON = `
 import os, signal
 from pathlib import Path
-from towpath import flow, log, resource, run_facts
+from towpath import flow, log, resource, run_facts, suspend
 
 def note(folder: str, text: str) -> None:
     with open(Path(folder) / "ledger", "a") as file:
@@ -105,9 +128,24 @@ def deaf(folder: str) -> None:
 @flow
 def silent() -> None:
     os._exit(3)
+
+@flow(
+    on_cancellation=lambda reason: log.info(f"told the {pager.get()}: {reason.reason}"),
+    on_crash=lambda _: log.info("told of a crash"),
+)
+def asks(folder: str) -> None:
+    note(folder, f"attempt {run_facts().attempt}")
+    suspend.input("Go on?", bool)
+
+def refuse(reason) -> None:
+    raise RuntimeError("nobody answers the page")
+
+@flow(on_cancellation=refuse)
+def stumbles() -> None:
+    suspend.input("Go on?", bool)
 `;
 const PYTHON_CONFIG = `
-from flows import deaf, dies, leaves, silent
+from flows import asks, deaf, dies, leaves, silent, stumbles
 from towpath.config import deployment, oci_layout, project, stage
 
 config = project(
@@ -120,6 +158,8 @@ config = project(
         deployment(deaf, kill_grace=0.3),
         deployment(leaves),
         deployment(silent),
+        deployment(asks),
+        deployment(stumbles),
     ],
 )
 `;

@@ -59,6 +59,28 @@ inEachLanguage((language) => {
     ]);
   });
 
+  test("a run that is cancelled while it is suspended runs its hook in an attempt that runs nothing else", async () => {
+    const folder = await newFolder();
+    const id = await stack.run(`asks@${language}`, { folder });
+    await stack.waitForRun(id, ({ state }) => state === "suspended");
+    await stack.client.cancelRun({ params: { runId: id }, body: { reason: "enough" } });
+    expect(await stack.waitForRun(id)).toMatchObject({ state: "cancelled", cause: "user", attempts: 2 });
+    expect(await ledger(folder)).toEqual(["attempt 1"]);
+    expect(await linesOf(id, 2)).toEqual([
+      `The run was cancelled while it had no process. This attempt runs only its hook ${HOOK[language]}.`,
+      "told the pager: enough",
+      "closed the pager",
+    ]);
+  });
+
+  test("a hook that fails in such an attempt is a warning, and the run stays cancelled", async () => {
+    const id = await stack.run(`stumbles@${language}`);
+    await stack.waitForRun(id, ({ state }) => state === "suspended");
+    await stack.client.cancelRun({ params: { runId: id }, body: { reason: "enough" } });
+    expect(await stack.waitForRun(id)).toMatchObject({ state: "cancelled", cause: "user", attempts: 2 });
+    expect((await linesOf(id, 2)).join("\n")).toContain("nobody answers the page");
+  });
+
   test("a flow without hooks starts no process after a crash", async () => {
     const run = await stack.waitForRun(await stack.run(`silent@${language}`));
     expect(run).toMatchObject({ state: "failed", cause: "error" });

@@ -297,6 +297,8 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
       // A database that went back can take a claim that it has forgotten for that of another. It is about to
       // learn of it.
       if (command.kind === "abandon" && this.#options.database.isOffering) continue;
+      // A control plane of an earlier release asks every attempt of a cancelled run to stop.
+      if (command.kind === "cancel" && claimed.assignment?.onlyHook !== undefined) continue;
       if (claimed.stop === null) changes = true;
       claimed.requestStop({
         reason: command.kind === "cancel" ? "user" : "abandoned",

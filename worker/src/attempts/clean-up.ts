@@ -1,16 +1,17 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Cause } from "@towpath/contract";
+import { type Cause, remoteTaskOf, type Spec } from "@towpath/contract";
 import type { FlowEnding } from "@towpath/contract/words";
 import { cleanLine, type Gateway } from "../gateway/index.ts";
 import { killGroup } from "../host/index.ts";
 import { type Ending, lineLevel } from "../launch/index.ts";
+import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import type { Running } from "./flow-host.ts";
 import { launchCleanUp, openAttemptGateway } from "./launch-attempt.ts";
 import { programOf, treesOf } from "./prepare.ts";
 import type { OutputStream } from "./spool.ts";
-import { untilCleanUpIsOver } from "./stop.ts";
+import { HOOK_TOO_LONG, untilCleanUpIsOver } from "./stop.ts";
 
 /** Causes after which a flow's hook for a crash runs. Not where the run goes on elsewhere. */
 const CRASHES: readonly Cause[] = ["killed", "oom", "timeout", "run-timeout", "error"];
@@ -52,6 +53,22 @@ export async function cleanUp(
   }
 }
 
+/** What an attempt's end says of the flow's hook for a cancellation: a run without one needs no process when it is cancelled. */
+export async function cancelHookOf({ claimed, stored }: Running): Promise<{ cancelHook?: true }> {
+  const { spec, assignment, user } = stored;
+  // A task of another run has no hooks. An attempt that runs only a hook is the last one of its run.
+  const isFlow = spec.entry.kind !== "command" && remoteTaskOf(assignment.trigger) === null;
+  if (!isFlow || assignment.onlyHook !== undefined) return {};
+  return (await claimed.store.hooks(user)).includes("cancelled") ? { cancelHook: true } : {};
+}
+
+/** Says in the run's log why the attempt runs no flow. */
+export async function noteOnlyHook(claimed: ClaimedAttempt, kind: Spec["entry"]["kind"]): Promise<void> {
+  const hook = HOOKS[kind === "python" ? "python" : "flow"].cancelled;
+  const text = `The run was cancelled while it had no process. This attempt runs only its hook ${hook}.`;
+  await claimed.note("info", text);
+}
+
 /** The ending that the flow has a hook for; null if no hook is to run. */
 async function hookedEnding(
   { claimed, spool, muted, prepared }: Running,
@@ -62,6 +79,7 @@ async function hookedEnding(
   if (prepared.spec.entry.kind === "command" || muted || dir === "" || spool.terminated) return null;
   if (stored === null || stored.outcome !== null || stored.cleanedUp || claimed.stop === "abandoned")
     return null;
+  if (stored.assignment.onlyHook !== undefined) return null;
   const outcome = outcomeOf(ending);
   if (outcome === null || !(await claimed.store.hooks(stored.user)).includes(outcome)) return null;
   const reason = outcome === "cancelled" ? claimed.cancelReason : (ending.error?.message ?? "");
@@ -87,7 +105,7 @@ async function runCleanUp(deps: AttemptDeps, before: Running, ending: FlowEnding
     const isOver = await untilCleanUpIsOver(deps, { claimed, stored, exited: runner.exited });
     if (!isOver) {
       await killGroup(runner.identity, "SIGKILL");
-      await claimed.note("warn", "The hook took too long, so its process was killed.");
+      await claimed.note("warn", HOOK_TOO_LONG);
     }
     await runner.exited;
     for (const stream of ["stdout", "stderr"] as const)

@@ -201,6 +201,11 @@ export async function launchCleanUp(
   await runner.assign({ ...task, ending });
 }
 
+/** Of an attempt that runs only a hook: the ending that the hook is for. */
+function endingOf({ assignment: { onlyHook } }: Pick<StoredAttempt, "assignment">): FlowEnding | null {
+  return onlyHook === undefined ? null : { outcome: "cancelled", cause: "user", reason: onlyHook.reason };
+}
+
 /**
  * @param args.interpreter The Python of a command; a flow's runner is a process of it.
  * @param args.isInside Whether the runner is in namespaces.
@@ -230,6 +235,8 @@ function runnerTask(
   });
   const { entry } = stored.spec;
   const common = { cwd: codeDir, env, takenFile: files.takenFile };
+  if (entry.kind === "command" && stored.assignment.onlyHook !== undefined)
+    throw new LaunchError("Only a flow has hooks.");
   if (entry.kind === "command")
     return {
       ...common,
@@ -247,7 +254,7 @@ function runnerTask(
     exportName: entry.kind === "python" ? entry.function : entry.export,
     packages,
     handlesFile: files.handlesFile,
-    ending: null,
+    ending: endingOf(stored),
   };
   return { ...common, kind: "flow", address, context, ...flow };
 }

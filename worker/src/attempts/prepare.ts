@@ -89,7 +89,8 @@ export async function prepareAttempt(
   const spec = await verifyAssignment(deps.trust, { assignment: { ...assignment, parameters }, workspaceId });
   claimed.specStore = spec.store;
   checkEnvironment(deps.config, spec.entry);
-  deps.allot(claimed, computeOf(spec, assignment.trigger));
+  // A hook needs only a slot: its run's amounts may be taken by others.
+  if (assignment.onlyHook === undefined) deps.allot(claimed, computeOf(spec, assignment.trigger));
   await keepEnvironment(deps, claimed, spec);
   const secrets = await deps.secrets.resolve(spec.secrets.map(({ name }) => name));
   const { store, secrets: ofStore, refs } = await storeOfSpec(deps, { spec, originId: originOf(assignment) });

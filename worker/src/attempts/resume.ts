@@ -125,7 +125,9 @@ function newClaimed(deps: AttemptDeps, { stored, phase }: Found): ClaimedAttempt
   if (phase === "preparing") claimed.declined = declined;
   else {
     claimed.stored = stored;
-    claimed.taken = { needs: needsOf(computeOf(spec, assignment.trigger)), gpus };
+    // As `prepareAttempt` allots: a hook has only a slot.
+    if (assignment.onlyHook === undefined)
+      claimed.taken = { needs: needsOf(computeOf(spec, assignment.trigger)), gpus };
     claimed.stop = stored.stop;
     claimed.user = stored.user && (deps.walls.users?.kept(stored.user.uid) ?? null);
   }

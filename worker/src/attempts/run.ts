@@ -13,6 +13,7 @@ import { SecretsMissing, SecretUnavailable } from "../secrets/index.ts";
 import { NoLedger, Refusal } from "../trust/index.ts";
 import { NoUserFree } from "../walls/index.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
+import { noteOnlyHook } from "./clean-up.ts";
 import type { AttemptDeps } from "./deps.ts";
 import {
   type Launched,
@@ -109,7 +110,9 @@ async function prepare({ deps, claimed, made }: Course): Promise<void> {
   if (await endsAsJournaled(claimed)) return;
   if (preparing === null) throw new NotStarted("The start was declined before the restart.");
   const prepared = await preparing;
-  const ahead = aheadVersion(deps, claimed, { assignment, prepared });
+  // No run follows one that runs only a hook, so no runner is kept for it.
+  const isHook = assignment.onlyHook !== undefined;
+  const ahead = isHook ? null : aheadVersion(deps, claimed, { assignment, prepared });
   made.taken = await takeRunner(deps, { ahead, prepared });
   claimed.user = made.taken.runner.keepUser();
   const { token } = await claimed.confirm(
@@ -151,6 +154,7 @@ async function confirmAndLaunch({ deps, claimed, made }: Course): Promise<void> 
   filling.catch(() => {});
   made.launched = await openAttemptGateway(deps, { claimed, stored, prepared, token });
   await Promise.all([filling, untilStarted(claimed)]);
+  if (claimed.assignment?.onlyHook !== undefined) await noteOnlyHook(claimed, prepared.spec.entry.kind);
   await launch(deps, made.launched.running, taken);
   if (ahead) deps.runners.expect(ahead);
 }

@@ -10,6 +10,8 @@ import { type AttemptDeps, instant } from "./deps.ts";
 const LINGER_MS = 30_000;
 /** How long the process of a flow's hook may take, milliseconds. */
 const CLEAN_UP_MS = 20_000;
+/** What the run's log says of a hook that takes longer. */
+export const HOOK_TOO_LONG = "The hook took too long, so its process was killed.";
 /** How many processes are named in the run's log. */
 const NAMED_MAX = 10;
 /** The longest single sleep: the platform's timers overflow at 2^31 milliseconds. */
@@ -138,9 +140,17 @@ function timeLimits({
   return left.flatMap(({ ms, reason }) => (ms === null ? [] : [{ ms, reason }]));
 }
 
-/** Stops an attempt when its time limit, or that of its run, is over. */
+/** Stops an attempt when its time limit, or that of its run, is over. One that runs only a hook has the limit of a hook. */
 export function watchTimeout(deps: AttemptDeps, { claimed, stored }: Watched, signal: AbortSignal): void {
   const launchedAtMs = stored.launchedAtMs ?? deps.bootClock.nowMs();
+  if (stored.assignment.onlyHook !== undefined) {
+    void sleepUntil(deps, { endsAtMs: () => launchedAtMs + CLEAN_UP_MS, signal }).then(async (passed) => {
+      if (!passed) return;
+      claimed.process?.kill();
+      await claimed.note("warn", HOOK_TOO_LONG).catch(() => {});
+    });
+    return;
+  }
   for (const { ms, reason } of timeLimits(stored)) {
     void sleepUntil(deps, { endsAtMs: () => launchedAtMs + ms, signal }).then((passed) => {
       if (passed) claimed.requestStop({ reason });

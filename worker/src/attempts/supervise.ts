@@ -8,7 +8,7 @@ import { decideEnding, type Ending, type ExitStatus, lastOutput } from "../launc
 import { redactControl } from "../secrets/index.ts";
 import { isWatchdog, processesUnder } from "../walls/index.ts";
 import type { ClaimedAttempt, HeldProcess } from "./claimed-attempt.ts";
-import { cleanUp } from "./clean-up.ts";
+import { cancelHookOf, cleanUp } from "./clean-up.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import type { Running } from "./flow-host.ts";
 import { watchLease, watchTimeout } from "./stop.ts";
@@ -101,12 +101,16 @@ function endingOf(deps: AttemptDeps, { claimed, prepared }: Running, exit: ExitS
 async function journalEnd(deps: AttemptDeps, running: Running, ending: Ending): Promise<void> {
   const { spool, prepared } = running;
   const { note: _, ...ended } = ending;
+  // Only a run that goes on can still be cancelled.
+  const goesOn = ended.outcome === "suspended" || ended.outcome === "failed";
+  const hook = goesOn ? await cancelHookOf(running) : {};
   await spool.flushGaps();
   await spool.control(
     redactControl(prepared.redactor, {
       type: "ended",
       at: instant(deps.clock),
       ...ended,
+      ...hook,
       lastBulkSeq: spool.lastBulkSeq,
     }),
   );

@@ -27,13 +27,15 @@ import { StoredLines } from "../sealing/reads.ts";
 
 /**
  * Versions of the worker protocol that this release speaks, oldest first. 2 lets a report ask for work: `Report.next`. 3 knows the
- * cause `collision`.
+ * cause `collision`. 4 knows attempts that run only a hook: `Assignment.onlyHook`.
  */
-export const WORKER_PROTOCOLS = [1, 2, 3] as const;
+export const WORKER_PROTOCOLS = [1, 2, 3, 4] as const;
 /** The first version of the worker protocol in which a report may ask for work. */
 export const NEXT_PROTOCOL = 2;
 /** The first version of the worker protocol whose answers may have the cause `collision`. */
 export const COLLISION_PROTOCOL = 3;
+/** The first version of the worker protocol with attempts that run only a hook. Another worker would run the whole flow. */
+export const ONLY_HOOK_PROTOCOL = 4;
 
 /** Exchanges a worker key for a short session token bound to one pool. */
 export const OpenSession = z.strictObject({
@@ -212,6 +214,12 @@ export const Assignment = Fence.extend({
   endsInMs: DurationMs.nullable()
     .default(null)
     .describe("The remaining time of the whole run. Null: no limit."),
+  onlyHook: z
+    .object({ reason: z.string().describe("Why the run was cancelled.") })
+    .optional()
+    .describe(
+      "From protocol 4 on. The run was cancelled while it had no process: run only the flow's hook for a cancellation. Missing: run the flow.",
+    ),
 });
 export type Assignment = z.infer<typeof Assignment>;
 
@@ -306,6 +314,12 @@ export const ControlRecord = z.discriminatedUnion("type", [
     failedBy: FailedBy.optional(),
     error: RunError.optional(),
     result: Ref.optional(),
+    cancelHook: z
+      .boolean()
+      .optional()
+      .describe(
+        "The flow has a hook for a cancellation. If the run is cancelled before its next attempt begins, an attempt runs only this hook. Missing: it has none.",
+      ),
     exitCode: z.int().nullable(),
     lastBulkSeq: z.int().min(0).describe("Bulk records up to this one are accepted after the end."),
   }),

@@ -42,7 +42,8 @@ const STOPPED_HOOK_MS = 3000;
  * If the process dies before it reports an outcome (killed, out of memory, out of time, or cancelled without a
  * reaction), the worker runs the hook once in a new process, for at most 20 seconds: `onCancellation` if the run was
  * cancelled, else `onCrash`. This process shares no memory with the first one. If the machine is lost, no hook runs.
- * A suspended run has no process, so no hook runs if it is cancelled or expires.
+ * A suspended run has no process: if it is cancelled, its `onCancellation` runs in an attempt of its own; if it expires, no
+ * hook runs.
  */
 export interface FlowHooks<Result = unknown> {
   readonly onCompletion?: (result: NoInfer<Awaited<Result>>, context: RunContext) => unknown;
@@ -53,7 +54,8 @@ export interface FlowHooks<Result = unknown> {
   readonly onFailure?: (error: unknown, context: RunContext) => unknown;
   /**
    * A person or a parent run cancelled the run. It is not called when a worker is drained, because the run continues
-   * elsewhere, nor when a suspended run is cancelled.
+   * elsewhere. If the run has no process, because it is suspended or between two attempts, it is called in a new process,
+   * in an attempt of its own. If no worker takes that attempt within 60 seconds, it is not called.
    */
   readonly onCancellation?: (reason: Cancelled, context: RunContext) => unknown;
   /**

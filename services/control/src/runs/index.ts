@@ -12,6 +12,7 @@ export { type HeldAttempt, listHeld } from "./lease/store.ts";
 export {
   type AssignedAttempt,
   claimAttempts,
+  claimHooks,
   redeliverAttempts,
   type WorkerSlot,
 } from "./moves/claim.ts";

@@ -84,6 +84,8 @@ const runColumns = () => ({
   cancelReason: text("cancel_reason"),
   /** The cause that it gets when its cancellation has ended. Null: a person's request. */
   cancelCause: text("cancel_cause").$type<Cause>(),
+  /** Whether an attempt has reported that its flow has a hook for a cancellation. */
+  cancelHook: boolean("cancel_hook").notNull().default(false),
   /** Of one that is a task of another run, in another pool: the task's name. */
   task: text("task"),
   /** The run that has started it, and whether it ends with that one. */
@@ -131,6 +133,8 @@ const attemptColumns = () => ({
   notBefore: instant("not_before"),
   releases: integer("releases").notNull().default(0),
   releaseReason: text("release_reason"),
+  /** Of one that runs only a hook: when its run ends without it if no worker takes it. Null: it runs the flow. */
+  hookUntil: instant("hook_until"),
   /** How far the worker has gone in stopping it. */
   cancelStage: text("cancel_stage"),
   exitCode: count("exit_code"),

@@ -172,8 +172,8 @@ def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         checkpoint: whether its tasks store their results. Default: where a later attempt can find them.
         compute: what each run needs from its worker: {"cpu": 2, "memory": "4 GiB", "gpu": {"count": 1, "kind": "a100"}}. It
             is signed when the flow is deployed. Default: only a slot.
-        on_completion, on_failure, on_cancellation: called with the result or the error before the run ends. None is
-            called when a suspended run is cancelled or expires, because it has no process.
+        on_completion, on_failure, on_cancellation: called with the result or the error before the run ends. A suspended
+            run has no process: if it is cancelled, on_cancellation is called in an attempt of its own; if it expires, none is.
         on_crash: called with a ProcessEnded, in a process of its own, when the flow's process has ended without an outcome.
 
     Raises:

@@ -91,7 +91,7 @@ function liveAttempts({ workspaceId, kind, name }: Counted): SQL {
   const what = kind === "pool" ? sql`r.pool` : kind === "queue" ? sql`r.pool || '/' || r.queue` : named;
   const isCounted = kind === "tag" ? sql`${name} = any(r.tags)` : sql`${what} = ${name}`;
   return sql`select a.id, a.run_id from attempt a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
-    where a.workspace_id = ${workspaceId} and a.ended_at is null and ${isCounted}
+    where a.workspace_id = ${workspaceId} and a.ended_at is null and a.hook_until is null and ${isCounted}
     order by a.id limit ${ADOPTED_MAX} for update of a`;
 }
 

@@ -1,4 +1,4 @@
-import { isFinalRunState, Problem } from "@towpath/contract";
+import { isFinalRunState, Problem, uuidv7 } from "@towpath/contract";
 import {
   cleanText,
   type Deps,
@@ -17,6 +17,12 @@ import type { AttemptRow, RunRow } from "../table.ts";
 
 /** How often a cancellation tries again when the run's attempt changed while it waited for locks. */
 export const CANCEL_TRIES_MAX = 5;
+
+/**
+ * How long the hook of a run that was cancelled without a process waits for a worker, milliseconds. Then the run ends without
+ * it: a waiting hook must not keep a run open for long.
+ */
+export const HOOK_WAIT_MS = 60_000;
 
 /** What to cancel. */
 export interface Cancellation {
@@ -52,7 +58,10 @@ export async function cancelIn(tx: Tx, deps: Deps, args: Cancellation): Promise<
   if (held !== null)
     await moveAttempt(tx, deps.clock, { workspaceId, id: held.id, by, cause: waits ? "user" : null });
   const keepsOpen = async () => (await cancelJobs(tx, deps, { workspaceId, runIds: [runId] })).has(runId);
-  const ends = waits && !(live.hasDependents && (await keepsOpen()));
+  const isKept = waits && live.hasDependents && (await keepsOpen());
+  // Only a run that has had an attempt may have a hook.
+  const hooks = waits && live.cancelHook;
+  const ends = waits && !isKept && !hooks;
   const row = await moveRun(tx, deps.clock, {
     workspaceId,
     id: runId,
@@ -61,6 +70,7 @@ export async function cancelIn(tx: Tx, deps: Deps, args: Cancellation): Promise<
     cause: ends ? cause : null,
     cancelReason: cleanText(args.reason),
     cancelCause: cause,
+    ...(hooks && { attempt: { id: uuidv7(deps.clock.nowMs()), limited: false, hookMs: HOOK_WAIT_MS } }),
   });
   if (hasEnded(row)) await releaseDependents(tx, deps, [row]);
   wakeWorkerAfterCommit(tx, held?.workerId ?? null);

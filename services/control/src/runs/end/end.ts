@@ -40,6 +40,8 @@ export interface Ended {
   readonly moreWaits?: boolean | undefined;
   /** Paths of the task calls that made the attempt fail. Missing: any failed call may have. */
   readonly failedBy?: readonly string[] | undefined;
+  /** Whether the flow has a hook for a cancellation. @default false */
+  readonly cancelHook?: boolean | undefined;
   /** How long ago the attempt ended, milliseconds, if its worker could not report it at once. @default 0 */
   readonly lateMs?: number;
   /** Null: no worker reported this end, so no later record of the attempt is applied. */
@@ -89,6 +91,7 @@ export async function endAttempts(
         state: held.state,
         outcome: ended.outcome,
         cause: ended.cause,
+        onlyHook: held.hookUntil !== null,
         ...policy,
         waits: waitsOf.get(held.runId),
       });
@@ -241,6 +244,7 @@ function runEndOf({ held, ended, decision: { run, again } }: Decided): RunMove {
     result: completes ? (ended.result ?? null) : null,
     dueInMs: again?.delayMs ?? null,
     spends: again?.spends ?? false,
+    cancelHook: ended.cancelHook ?? false,
     lateMs: ended.lateMs,
     attemptFrom: held.startedAt?.toISOString(),
   };

@@ -25,6 +25,8 @@ export interface Ending {
   readonly spent: number;
   /** Of a run that is being cancelled: the cause of the cancellation. @default "user" */
   readonly cancelCause?: Cause | null | undefined;
+  /** Whether the attempt runs only a hook, which has no say in how the run ends. @default false */
+  readonly onlyHook?: boolean;
   /** Of the waits that a suspension names: how many are over, and how many are not. Missing: it names none. */
   readonly waits?: { readonly settled: number; readonly open: number } | undefined;
 }
@@ -49,7 +51,7 @@ const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
  *
  * | state | outcome | decision |
  * | --- | --- | --- |
- * | cancelling | completed | completed: truth beats intent |
+ * | cancelling | completed | completed: truth beats intent; not of an attempt that runs only a hook |
  * | cancelling | any other | cancelled, with the cause of the cancellation |
  * | claimed | refused | failed, never retried |
  * | running | completed | completed |
@@ -63,7 +65,8 @@ const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
  * | running | lost | crashed |
  */
 export function decideEnding(args: Ending): Decision | null {
-  if (args.state === "cancelling") return args.outcome === "completed" ? completed() : settled(args);
+  if (args.state === "cancelling")
+    return args.outcome === "completed" && args.onlyHook !== true ? completed() : settled(args);
   if (args.state === "claimed") return args.outcome === "refused" ? refused(args, "refuse") : null;
   if (args.state !== "running") return null;
   if (args.outcome === "completed") return completed();

@@ -9,7 +9,7 @@ import {
 } from "../../kernel/index.ts";
 import { endAttempt, endUnstarted } from "../end/end.ts";
 import type { AttemptRow } from "../table.ts";
-import { releaseAttempt } from "./release.ts";
+import { releaseAttempt, releaseHook } from "./release.ts";
 import { noteRestore } from "./restore-notice.ts";
 import type { LostRow } from "./store.ts";
 
@@ -57,7 +57,10 @@ function unknownSince(wentBack: Date): RunError {
  * meanwhile, since its worker launched nothing. The caller holds the attempt's lock.
  */
 export async function lapseClaim(tx: Tx, deps: Deps, held: AttemptRow): Promise<void> {
-  if (held.state === "cancelling") {
+  if (held.hookUntil !== null && held.workerId !== null) {
+    const reason = `${held.workerName ?? "its worker"} did not confirm the start in time`;
+    await releaseHook(tx, deps, { held, reason });
+  } else if (held.state === "cancelling") {
     await endUnstarted(tx, deps, held);
   } else {
     const who = held.workerName ?? "its worker";

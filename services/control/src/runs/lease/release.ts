@@ -1,10 +1,10 @@
 import { afterCommit, type Deps, type Tx, wakeAfterCommit } from "../../kernel/index.ts";
 import { hasWorkerWithSecrets } from "../../pools/index.ts";
-import { endAttempt } from "../end/end.ts";
+import { endAttempt, endUnstarted } from "../end/end.ts";
 import { moveAttempt, moveRun } from "../moves/apply.ts";
 import { NO_NEEDS } from "../needs.ts";
 import type { AttemptRow } from "../table.ts";
-import { listSecretNames } from "./store.ts";
+import { listSecretNames, saveHookRelease } from "./store.ts";
 
 /** The longest back-off after a release, seconds. */
 const BACK_OFF_MAX_SECONDS = 60;
@@ -21,7 +21,7 @@ export async function releaseAttempt(
   args: { held: AttemptRow; reason: string },
 ): Promise<AttemptRow> {
   const { workspaceId, id, runId, controlAcked } = args.held;
-  const backOffMs = 1_000 * Math.min(2 ** Math.min(args.held.releases, 10), BACK_OFF_MAX_SECONDS);
+  const backOffMs = backOffOf(args.held);
   const released = await moveAttempt(tx, deps.clock, {
     workspaceId,
     id,
@@ -30,9 +30,36 @@ export async function releaseAttempt(
   });
   await moveRun(tx, deps.clock, { workspaceId, id: runId, by: "release" });
   if (released.needs !== NO_NEEDS) wakeAfterCommit(tx, "pool", released.poolId);
+  wakeLater(tx, released, backOffMs);
+  return { ...released, controlAcked };
+}
+
+function backOffOf({ releases }: AttemptRow): number {
+  return 1_000 * Math.min(2 ** Math.min(releases, 10), BACK_OFF_MAX_SECONDS);
+}
+
+function wakeLater(tx: Tx, { id, poolId }: AttemptRow, backOffMs: number): void {
   afterCommit(tx, `release of ${id}`, ({ wakes }) => {
-    setTimeout(() => wakes.publish("pool", [released.poolId]), backOffMs).unref();
+    setTimeout(() => wakes.publish("pool", [poolId]), backOffMs).unref();
   });
+}
+
+/**
+ * Releases an attempt that runs only a hook and has not started: another worker may take it, as long as its time is not
+ * over. Then its run ends without the hook. The caller holds the attempt's lock.
+ * @returns the attempt after the change.
+ */
+export async function releaseHook(
+  tx: Tx,
+  deps: Deps,
+  args: { held: AttemptRow; reason: string },
+): Promise<AttemptRow | null> {
+  const { workspaceId, id: attemptId, controlAcked } = args.held;
+  const backOffMs = backOffOf(args.held);
+  const { reason } = args;
+  const released = await saveHookRelease(tx, deps.clock, { workspaceId, attemptId, reason, backOffMs });
+  if (released === null) return endUnstarted(tx, deps, args.held);
+  wakeLater(tx, released, backOffMs);
   return { ...released, controlAcked };
 }
 

@@ -1,6 +1,7 @@
 import { type Deps, inParallel, type Tx } from "../../kernel/index.ts";
 import { moveAttempts, moveRuns } from "../moves/apply.ts";
 import type { AttemptRow } from "../table.ts";
+import { saveHookStart } from "./store.ts";
 
 /**
  * A claimed attempt that is about to start, locked by the caller, and the sequence of the control record that reports
@@ -39,4 +40,13 @@ export async function startAttempts(
     }),
   ]);
   return new Map(rows.map((row) => [row.id, row]));
+}
+
+/**
+ * Confirms the start of an attempt that runs only a hook, as `startAttempts`. The run and the attempt stay `cancelling`.
+ * @returns the attempt after the change, or none if it cannot start any more.
+ */
+export async function startHook(tx: Tx, deps: Deps, { held, seq }: HeldStart): Promise<AttemptRow[]> {
+  const { workspaceId, id: attemptId } = held;
+  return saveHookStart(tx, deps.clock, { workspaceId, attemptId, seq, leaseMs: deps.config.leaseMs });
 }

@@ -40,6 +40,8 @@ export interface HeldAttempt extends Fence {
   readonly workerId: string;
   readonly state: AttemptState;
   readonly started: boolean;
+  /** Whether it runs only a hook. It is `cancelling` from its beginning, and nobody asks it to stop. */
+  readonly onlyHook: boolean;
   readonly cancelStage: string | null;
   readonly cancelReason: string | null;
   /** Paths of waits that the flow asked for and whose end it has not heard of yet. Null: none. */
@@ -51,7 +53,7 @@ export interface HeldAttempt extends Fence {
 
 const HELD = sql`a.id as "attemptId", a.epoch, a.nonce, a.worker_id as "workerId", a.state,
   coalesce(a.told_generation, 0)::float8 as "toldGeneration", coalesce(a.told_seq, 0)::float8 as "toldSeq",
-  a.started_at is not null as started, a.cancel_stage as "cancelStage",
+  a.started_at is not null as started, a.hook_until is not null as "onlyHook", a.cancel_stage as "cancelStage",
   (select r.cancel_reason from run r where a.state = 'cancelling' and r.workspace_id = a.workspace_id and r.id = a.run_id)
     as "cancelReason",
   (select json_agg(w.path) from wait w where w.asked_by = a.id and w.state <> 'open') as answers`;
@@ -186,4 +188,41 @@ export async function lockLapsed(
       order by a.lease_expires_at limit ${args.limit} ${lockedOf(args, sql`a`)}`,
   );
   return raws.map(lapsedOf);
+}
+
+/** Starts an attempt that runs only a hook, if a worker has taken it and it has neither started nor ended. Primary key. */
+export async function saveHookStart(
+  tx: Tx,
+  clock: Clock,
+  args: { workspaceId: string; attemptId: string; seq: number; leaseMs: number },
+): Promise<AttemptRow[]> {
+  const raws = await rows<RawRow>(
+    tx,
+    sql`update attempt a set started_at = ${now(clock)}, control_acked = ${args.seq}, lease_expires_at = ${after(clock, args.leaseMs)}
+      where a.workspace_id = ${args.workspaceId} and a.id = ${args.attemptId} and a.hook_until is not null
+        and a.worker_id is not null and a.started_at is null and a.ended_at is null
+      returning ${columns(attempt, "a")}`,
+  );
+  return raws.map((raw) => rowOf(attempt, raw));
+}
+
+/**
+ * Takes an attempt that runs only a hook from its worker, which has not started it. It is given away again after a back-off,
+ * under a new fence. Primary key.
+ * @returns null if it has started or ended, or if its time is over: nothing was changed.
+ */
+export async function saveHookRelease(
+  tx: Tx,
+  clock: Clock,
+  args: { workspaceId: string; attemptId: string; reason: string; backOffMs: number },
+): Promise<AttemptRow | null> {
+  const [raw] = await rows<RawRow>(
+    tx,
+    sql`update attempt a set worker_id = null, lease_expires_at = a.hook_until, releases = a.releases + 1,
+        release_reason = ${args.reason}, not_before = ${after(clock, args.backOffMs)}
+      where a.workspace_id = ${args.workspaceId} and a.id = ${args.attemptId} and a.hook_until > ${now(clock)}
+        and a.started_at is null and a.ended_at is null
+      returning ${columns(attempt, "a")}`,
+  );
+  return raw === undefined ? null : rowOf(attempt, raw);
 }

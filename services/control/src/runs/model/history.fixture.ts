@@ -1,4 +1,4 @@
-import { type Amounts, type Claimed, SetLimit } from "@towpath/contract";
+import { type Amounts, type Claimed, ONLY_HOOK_PROTOCOL, SetLimit } from "@towpath/contract";
 import { expect } from "vitest";
 import { Dispatchers, FakeWorker, type RecordBody, records, renew } from "../../fake-worker.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
@@ -78,7 +78,9 @@ export class History implements Remembered {
     );
     const fakeWorkers = workers.flatMap((worker, index) => {
       const testEnv = planes[index % PLANES];
-      return testEnv === undefined ? [] : [new FakeWorker(testEnv, worker, dispatchers[index % PLANES])];
+      // The first one is of an earlier release, which does not know attempts that run only a hook.
+      const scope = { ...worker, protocol: index === 0 ? 1 : ONLY_HOOK_PROTOCOL };
+      return testEnv === undefined ? [] : [new FakeWorker(testEnv, scope, dispatchers[index % PLANES])];
     });
     return new History(planes, { tenancy, fakeWorkers, yard });
   }
@@ -241,7 +243,7 @@ export class History implements Remembered {
   /** A flow asks for its waits, and is suspended if all of them are open. */
   async #suspend(
     { fakeWorker, claim, mine }: { fakeWorker: FakeWorker; claim: Claim; mine: Claim[] },
-    { paths, overtaken }: { paths: readonly WaitPath[]; overtaken: boolean },
+    { paths, overtaken, hook }: { paths: readonly WaitPath[]; overtaken: boolean; hook: boolean },
   ): Promise<void> {
     const wanted = overtaken ? [...new Set([...paths, "question" as const])] : paths;
     const asked = [];
@@ -249,7 +251,8 @@ export class History implements Remembered {
     if (asked.some((wait) => wait?.state !== "open")) return;
     // The answer arrives before the suspension.
     if (overtaken) await this.waits.answer(fakeWorker.testEnv, { runId: claim.runId, path: "question" });
-    const suspended = records.ended("suspended", { waits: wanted, lastBulkSeq: this.lines.count(claim) });
+    const ended = { waits: wanted, lastBulkSeq: this.lines.count(claim), cancelHook: hook };
+    const suspended = records.ended("suspended", ended);
     const answer = await fakeWorker.report(claim, [suspended], { from: claim.seq });
     if (answer.status === "stale" || answer.outcome === null) return;
     mine.splice(mine.indexOf(claim), 1);

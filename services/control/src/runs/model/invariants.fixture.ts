@@ -134,13 +134,13 @@ export async function checkSlots(testEnv: TestEnv): Promise<void> {
   expect(await testEnv.deps.database.sql.unsafe(SLOT_FAULTS)).toEqual([]);
 }
 
-/** No worker holds more than it has, and an attempt has the same needs as its run. */
+/** No worker holds more than it has, and an attempt has the same needs as its run. One that runs only a hook has none. */
 export async function checkAmounts(testEnv: TestEnv, tenancy: Tenancy): Promise<void> {
   const { workspaceId } = tenancy.scope;
   const held = await testEnv.deps.database.sql<
     { worker: string; amounts: Amounts; needs: string; same: boolean }[]
   >`
-    select a.worker_id as worker, w.amounts, a.needs, a.needs = r.needs as same
+    select a.worker_id as worker, w.amounts, a.needs, a.needs = case when a.hook_until is null then r.needs else '' end as same
     from attempt a join worker w on w.workspace_id = a.workspace_id and w.id = a.worker_id
       join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
     where a.workspace_id = ${workspaceId} and a.lease_expires_at is not null`;

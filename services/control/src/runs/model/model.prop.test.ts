@@ -8,7 +8,7 @@ import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test
 import { getRun, listRuns } from "../read/read.ts";
 import { History, limitTo, pass, type Yard } from "./history.fixture.ts";
 import { checkAmounts, checkSlots, checkStep, readStates } from "./invariants.fixture.ts";
-import { FAR, FAR_JOB, FAR_LINES, type Step, step } from "./steps.fixture.ts";
+import { FAR, FAR_HOOK, FAR_JOB, FAR_LINES, type Step, step } from "./steps.fixture.ts";
 
 let testEnv: TestEnv;
 /** Another control plane over the same database. */
@@ -83,7 +83,7 @@ test.each(Object.entries(YARDS))(
       {
         numRuns: HISTORIES,
         endOnFailure: true,
-        examples: [[[...FAR]], [[...FAR_JOB]], [[...FAR_LINES]]],
+        examples: [[[...FAR]], [[...FAR_JOB]], [[...FAR_LINES]], [[...FAR_HOOK]]],
         ...AGAIN,
       },
     );

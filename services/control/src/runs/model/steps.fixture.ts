@@ -77,6 +77,8 @@ export const step = fc.oneof(
       ...who,
       paths: fc.uniqueArray(path, { minLength: 1 }),
       overtaken: fc.boolean(),
+      /** Whether the flow has a hook for a cancellation. */
+      hook: fc.boolean(),
     }),
   },
   { weight: 3, arbitrary: fc.record({ ...does("answer"), ...asked, path }) },
@@ -118,7 +120,7 @@ export const FAR: readonly Step[] = [
   { do: "create", run: 0, at: 0, twin: false },
   { do: "poll", worker: 0, forget: false, lost: false },
   { do: "start", worker: 0, claim: 0, alone: true },
-  { do: "suspend", worker: 0, claim: 0, paths: ["question"], overtaken: false },
+  { do: "suspend", worker: 0, claim: 0, paths: ["question"], overtaken: false, hook: false },
   { do: "create", run: 1, at: 0, twin: false },
   { do: "poll", worker: 0, forget: false, lost: false },
   { do: "start", worker: 0, claim: 0, alone: false },
@@ -141,7 +143,7 @@ export const FAR: readonly Step[] = [
   { do: "start", worker: 0, claim: 0, alone: true },
   { do: "ask", worker: 0, claim: 0, path: "job", again: true },
   { do: "handle", worker: 0, claim: 0 },
-  { do: "suspend", worker: 0, claim: 0, paths: ["job"], overtaken: false },
+  { do: "suspend", worker: 0, claim: 0, paths: ["job"], overtaken: false, hook: false },
   { do: "tend", worker: 1, report: "nothing", lost: false, forget: false },
   { do: "tend", worker: 1, report: "completed", lost: false, forget: false },
 ];
@@ -153,7 +155,7 @@ export const FAR_JOB: readonly Step[] = [
   { do: "start", worker: 0, claim: 0, alone: false },
   { do: "ask", worker: 0, claim: 0, path: "job", again: true },
   { do: "handle", worker: 0, claim: 0 },
-  { do: "suspend", worker: 0, claim: 0, paths: ["job"], overtaken: false },
+  { do: "suspend", worker: 0, claim: 0, paths: ["job"], overtaken: false, hook: false },
   { do: "tend", worker: 0, report: "nothing", lost: false, forget: false },
   { do: "cancel", run: 0, at: 1 },
   { do: "pass", seconds: 90 },
@@ -178,4 +180,28 @@ export const FAR_LINES: readonly Step[] = [
   { do: "log", worker: 1, claim: 0, lines: 1, back: 0, skip: 0, dropped: false, sent: "with a hole" },
   { do: "end", worker: 1, claim: 0, outcome: "completed", cause: null, alone: true, asks: true, lost: false },
   { do: "rest", worker: 1, claim: 0 },
+];
+
+/**
+ * A history whose run is cancelled while it is suspended, and whose flow has a hook. The first worker does not know attempts that
+ * run only a hook. The second loses one before its start, and takes it again.
+ */
+export const FAR_HOOK: readonly Step[] = [
+  { do: "create", run: 0, at: 0, twin: false },
+  { do: "poll", worker: 0, forget: false, lost: false },
+  { do: "start", worker: 0, claim: 0, alone: true },
+  { do: "suspend", worker: 0, claim: 0, paths: ["question"], overtaken: false, hook: true },
+  { do: "cancel", run: 0, at: 0 },
+  { do: "cancel", run: 0, at: 1 },
+  { do: "poll", worker: 0, forget: false, lost: false },
+  { do: "poll", worker: 1, forget: false, lost: true },
+  { do: "poll", worker: 1, forget: false, lost: false },
+  { do: "release", worker: 1, claim: 0 },
+  { do: "answer", run: 0, at: 0, path: "question" },
+  { do: "pass", seconds: 6 },
+  { do: "poll", worker: 1, forget: false, lost: false },
+  { do: "start", worker: 1, claim: 0, alone: true },
+  { do: "renew", worker: 1, claim: 0 },
+  { do: "limit", slots: 1, at: 0 },
+  { do: "end", worker: 1, claim: 0, outcome: "completed", cause: null, alone: true, asks: true, lost: false },
 ];

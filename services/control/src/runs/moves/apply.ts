@@ -25,6 +25,7 @@ import {
   wakeAfterCommit,
   wakeSequencer,
 } from "../../kernel/index.ts";
+import { NO_NEEDS } from "../needs.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 import { CHANGE_COLUMNS, insertRunChanges } from "./changes.ts";
 import { effectivePriority } from "./run-columns.ts";
@@ -52,8 +53,13 @@ export interface RunMove {
   readonly cancelReason?: string;
   /** With `cancelReason`: the cause of the run when the cancellation has ended. @default a person's request */
   readonly cancelCause?: Cause;
-  /** The attempt that begins with the move, and whether it holds slots. @default none begins */
-  readonly attempt?: { readonly id: string; readonly limited: boolean };
+  /** Whether the attempt that ends has reported that its flow has a hook for a cancellation. @default false */
+  readonly cancelHook?: boolean;
+  /**
+   * The attempt that begins with the move, and whether it holds slots. With `hookMs` it runs only a hook: it is given away
+   * for so long, milliseconds. @default none begins
+   */
+  readonly attempt?: { readonly id: string; readonly limited: boolean; readonly hookMs?: number };
 }
 
 /** A run after its move. */
@@ -103,20 +109,23 @@ export async function moveRuns(
           retries = m.retries + w.spends::int,
           cancel_requested_at = case when w."cancelReason" is null then m.cancel_requested_at else ${at} end,
           cancel_reason = coalesce(w."cancelReason", m.cancel_reason),
-          cancel_cause = coalesce(w."cancelCause", m.cancel_cause),
+          cancel_cause = coalesce(w."cancelCause", m.cancel_cause), cancel_hook = m.cancel_hook or w."cancelHook",
           attempt_id = coalesce(w."attemptId", m.attempt_id), attempts = m.attempts + (w."attemptId" is not null)::int
         from json_to_recordset(${JSON.stringify(moves.map(wantedRun))}::json) as w (id uuid, "from" text[], "to" text,
           cause text, error json, "setsError" boolean, result json, starts boolean, ends boolean, "dueInMs" bigint,
-          spends boolean, "lateMs" bigint, "attemptFrom" timestamptz, "cancelReason" text, "cancelCause" text, "attemptId" uuid, limited boolean)
+          spends boolean, "lateMs" bigint, "attemptFrom" timestamptz, "cancelReason" text, "cancelCause" text, "cancelHook" boolean, "attemptId" uuid,
+          limited boolean, "hookMs" bigint)
         where m.workspace_id = ${workspaceId} and m.id = any((select ids from locked)::uuid[])
           and m.id = w.id and m.state = any(w."from")
         returning ${CHANGE_COLUMNS}, m.attempt_id, m.pool_id, m.queue, m.priority, m.due_at, m.lost_after_ms, m.needs,
-          m.trigger, m.tied, w."attemptId" is not null as begins, w.limited
+          m.trigger, m.tied, w."attemptId" is not null as begins, w.limited,
+          ${at} + make_interval(secs => w."hookMs" / 1000.0) as hook_until
       ), begun as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
-          created_at, limited, needs)
+          created_at, limited, needs, hook_until, lease_expires_at)
         select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, r.state,
-          r.lost_after_ms, date_trunc('milliseconds', ${at}), r.limited, r.needs
+          r.lost_after_ms, date_trunc('milliseconds', ${at}), r.limited,
+          case when r.hook_until is null then r.needs else ${NO_NEEDS} end, r.hook_until, r.hook_until
         from moved r where r.begins
       ), changes as (${insertRunChanges(sql`moved`)})
       select workspace_id as "workspaceId", id, pool_id as "poolId", state, trigger, tied as "hasDependents" from moved`,
@@ -159,8 +168,10 @@ function wantedRun(move: RunMove): object {
     attemptFrom: move.attemptFrom,
     cancelReason: move.cancelReason,
     cancelCause: move.cancelCause,
+    cancelHook: move.cancelHook ?? false,
     attemptId: move.attempt?.id,
     limited: move.attempt?.limited,
+    hookMs: move.attempt?.hookMs,
   };
 }
 

@@ -36,6 +36,8 @@ export interface AssignedAttempt {
   readonly scheduledAt: Date;
   /** How much longer its run may take in total. Null: without a limit. */
   readonly endsInMs: number | null;
+  /** Of an attempt that runs only a hook: why its run was cancelled. @default it runs the flow */
+  readonly hookReason?: string | null;
 }
 
 /** The poll whose answer delivers an attempt: its worker's generation, and the poll's number. */
@@ -72,7 +74,14 @@ const NEW_FENCE = sql`epoch = c.epoch + 1, nonce = gen_random_uuid()::text`;
 
 /** What a claim writes to an attempt `c`: a short lease, and sequences from 1. */
 const claimedBy = (clock: Clock, claimLeaseMs: number, slot: SlotColumns): SQL => sql`state = ${ATTEMPT.to},
-  worker_id = ${slot.worker}, worker_name = ${slot.name},
+  ${takenBy(clock, claimLeaseMs, slot)}`;
+
+/** As `claimedBy`, without the state. */
+const takenBy = (
+  clock: Clock,
+  claimLeaseMs: number,
+  slot: SlotColumns,
+): SQL => sql`worker_id = ${slot.worker}, worker_name = ${slot.name},
   told_generation = ${slot.generation}, told_seq = ${slot.seq}, lease_expires_at = ${after(clock, claimLeaseMs)},
   claimed_at = ${now(clock)}, not_before = null, control_acked = 0, bulk_acked = 0, line_base = c.next_line`;
 
@@ -113,7 +122,17 @@ interface RawAssigned extends Omit<AssignedAttempt, "scheduledAt"> {
   readonly scheduledAt: string;
 }
 
-type ClaimRow = { readonly mixed: boolean } & (RawAssigned | { readonly attemptId: null });
+/** Ready attempts that were given away. */
+export interface ClaimedAttempts {
+  readonly claimed: readonly AssignedAttempt[];
+  /** Whether the pool has attempts that run only a hook, which `claimHooks` gives away. */
+  readonly hooks: boolean;
+}
+
+type ClaimRow = { readonly mixed: boolean; readonly hooks: boolean } & (
+  | RawAssigned
+  | { readonly attemptId: null }
+);
 
 function assigned({ scheduledAt, ...raw }: RawAssigned): AssignedAttempt {
   return { ...raw, scheduledAt: instantOf(scheduledAt) };
@@ -140,7 +159,7 @@ export async function claimAttempts(
   from: Queryable,
   clock: Clock,
   args: { workspaceId: string; poolId: string; slots: readonly WorkerSlot[]; claimLeaseMs: number },
-): Promise<AssignedAttempt[] | "mixed"> {
+): Promise<ClaimedAttempts | "mixed"> {
   const workers = textArray(args.slots.map((slot) => slot.workerId));
   const names = textArray(args.slots.map((slot) => slot.workerName));
   const generations = numberArray(args.slots.map((slot) => slot.poll.generation));
@@ -150,7 +169,7 @@ export async function claimAttempts(
     from,
     sql`with mixed as materialized (
         select exists (select 1 from attempt where pool_id = ${args.poolId} and workspace_id = ${args.workspaceId} and state in ${ATTEMPT.from}
-          and needs > '') as yes, ${UNHURRIED} as unhurried
+          and needs > '') as yes, exists (select 1 from attempt where ${isOpenHook(args)}) as hooks, ${UNHURRIED} as unhurried
       ), standing as materialized (
         select array_agg(p.worker_id order by p.ord) as workers, array_agg(p.name order by p.ord) as names,
           array_agg(p.generation order by p.ord) as generations, array_agg(p.seq order by p.ord) as seqs
@@ -181,13 +200,56 @@ export async function claimAttempts(
         where m.workspace_id = ${args.workspaceId} and m.id = any((select ids from free)::uuid[])
         returning ${CHANGE_COLUMNS}, ${ASSIGNED_OF_RUN}
       ), changes as (${insertRunChanges(sql`moved`)})
-      select m.yes as mixed, ${assignedColumns(clock)}
+      select m.yes as mixed, m.hooks, ${assignedColumns(clock)}
       from mixed m left join (claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id) on true
       order by array_position((select ids from chosen), a.id)`,
   );
-  return raws[0]?.mixed === true
-    ? "mixed"
-    : raws.filter(isAssigned).map(({ mixed: _, ...raw }) => assigned(raw));
+  if (raws[0]?.mixed === true) return "mixed";
+  const claimed = raws.filter(isAssigned).map(({ mixed: _, hooks: _hooks, ...raw }) => assigned(raw));
+  return { claimed, hooks: raws[0]?.hooks === true };
+}
+
+/** Attempts of a pool that run only a hook and that no worker has taken. Index attempt_hook. */
+const isOpenHook = ({ workspaceId, poolId }: { workspaceId: string; poolId: string }): SQL =>
+  sql`pool_id = ${poolId} and workspace_id = ${workspaceId} and hook_until is not null and worker_id is null and ended_at is null`;
+
+/** Of an attempt `a` that runs only a hook, and its run `r`. Its run has no time left to keep. */
+const HOOK_REASON = sql`case when a.hook_until is not null then coalesce(r.cancel_reason, '') end as "hookReason"`;
+
+/**
+ * Gives attempts that run only a hook to the slots of waiting workers, which must all know such attempts. Their runs stay
+ * `cancelling`, and so do they. Waits for no lock, as `claimAttempts`. Index attempt_hook.
+ */
+export async function claimHooks(
+  from: Queryable,
+  clock: Clock,
+  args: { workspaceId: string; poolId: string; slots: readonly WorkerSlot[]; claimLeaseMs: number },
+): Promise<AssignedAttempt[]> {
+  const { slots } = args;
+  const raws = await rows<RawAssigned>(
+    from,
+    sql`with standing as materialized (
+        select array_agg(p.worker_id order by p.ord) as workers, array_agg(p.name order by p.ord) as names,
+          array_agg(p.generation order by p.ord) as generations, array_agg(p.seq order by p.ord) as seqs
+        from unnest(${textArray(slots.map((slot) => slot.workerId))}::uuid[], ${textArray(slots.map((slot) => slot.workerName))}::text[],
+          ${numberArray(slots.map((slot) => slot.poll.generation))}::bigint[], ${numberArray(slots.map((slot) => slot.poll.seq))}::bigint[])
+          with ordinality as p (worker_id, name, generation, seq, ord)
+        join worker w on w.workspace_id = ${args.workspaceId} and w.id = p.worker_id
+          and w.generation = p.generation and w.poll_seq <= p.seq
+      ), picked as materialized (
+        select id from attempt where ${isOpenHook(args)} and (not_before is null or not_before <= ${now(clock)})
+        order by hook_until, id
+        limit coalesce((select cardinality(workers) from standing), 0) for update skip locked
+      ), chosen as materialized (select array(select id from picked) as ids), a as (
+        update attempt c set ${NEW_FENCE}, ${takenBy(clock, args.claimLeaseMs, NTH_SLOT)}
+        where c.id = any((select ids from chosen)::uuid[])
+        returning ${CLAIMED}, c.workspace_id, c.hook_until
+      )
+      select ${assignedColumns(clock)}, ${HOOK_REASON}
+      from a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
+      join deployment_version v on v.id = r.version_id`,
+  );
+  return raws.map(assigned);
 }
 
 /** If nothing was claimed, one row still says whether any attempt needs more than a slot. */
@@ -264,10 +326,11 @@ export async function redeliverAttempts(
             when c.told_generation = ${generation}::bigint then greatest(c.told_seq, ${seq}::bigint)
             else ${seq}::bigint end
         where c.id = any(${textArray(args.attemptIds)}::uuid[]) and c.workspace_id = ${args.workspaceId}
-          and c.worker_id = ${args.workerId} and c.state = ${ATTEMPT.to}
-        returning ${CLAIMED}, c.workspace_id
+          and c.worker_id = ${args.workerId} and (c.state = ${ATTEMPT.to} or c.hook_until is not null and c.ended_at is null)
+          and c.started_at is null
+        returning ${CLAIMED}, c.workspace_id, c.hook_until
       )
-      select ${assignedColumns(clock)}
+      select ${assignedColumns(clock)}, ${HOOK_REASON}
       from a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
       join deployment_version v on v.id = r.version_id`,
   );

@@ -10,8 +10,8 @@ import {
 } from "../../kernel/index.ts";
 import { repeatCancel } from "../end/cancel.ts";
 import { endAttempts, endUnstarted } from "../end/end.ts";
-import { releaseAttempt, releaseWithoutSecret } from "../lease/release.ts";
-import { startAttempts } from "../lease/start.ts";
+import { releaseAttempt, releaseHook, releaseWithoutSecret } from "../lease/release.ts";
+import { startAttempts, startHook } from "../lease/start.ts";
 import { type PlainRecord, savePlain } from "../moves/plain.ts";
 import { attemptCan } from "../moves/state.ts";
 import type { AttemptRow } from "../table.ts";
@@ -184,6 +184,8 @@ async function release(
   { held, record }: { held: AttemptRow; record: Released },
 ): Promise<AttemptRow | null> {
   const { reason, code } = record;
+  if (held.hookUntil !== null && held.endedAt === null && held.startedAt === null)
+    return releaseHook(tx, deps, { held, reason });
   if (!attemptCan(held.state, "release"))
     return held.state === "cancelling" && held.startedAt === null ? endUnstarted(tx, deps, held) : null;
   if (code === "secret-missing") return releaseWithoutSecret(tx, deps, { held, reason });
@@ -209,9 +211,15 @@ async function start(
   deps: Deps,
   args: { workspaceId: string; starts: readonly { lane: ControlLane; record: Started }[] },
 ): Promise<void> {
-  const able = args.starts.filter(({ lane: { held } }) => attemptCan(held.state, "start"));
+  const able = args.starts.filter(
+    ({ lane: { held } }) => held.hookUntil === null && attemptCan(held.state, "start"),
+  );
   const starts = able.map(({ lane, record }) => ({ held: lane.held, seq: record.seq }));
   const started = await startAttempts(tx, deps, { workspaceId: args.workspaceId, starts });
+  for (const { lane, record } of args.starts)
+    if (lane.held.hookUntil !== null)
+      for (const row of await startHook(tx, deps, { held: lane.held, seq: record.seq }))
+        started.set(row.id, row);
   if (able.length > 0) failpoint("start");
   for (const { lane, record } of args.starts) {
     const row = started.get(lane.held.id);

@@ -83,7 +83,7 @@ export async function listCancelling(
     sql`select a.id as "attemptId", coalesce(r.cancel_reason, '') as reason
       from attempt a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
       where a.workspace_id = ${args.workspaceId} and a.id = any(${textArray(args.attemptIds)}::uuid[])
-        and a.state = 'cancelling'`,
+        and a.state = 'cancelling' and a.hook_until is null`,
   );
 }
 

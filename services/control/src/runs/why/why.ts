@@ -60,6 +60,7 @@ function stateReasons(args: Waiting): ReasonText[] {
     case "cancelling":
       // Without a process it is its jobs that keep it from ending.
       if (current === null || current.endedAt !== null) return [];
+      if (current.hookUntil !== null) return [onlyHook(args, current.hookUntil)];
       return [{ kind: "stop", text: cancelling(args) }];
     case "running":
       return disconnected(args);
@@ -80,6 +81,23 @@ function cancelling({ current }: Waiting): string {
   const stage = STAGES[current.cancelStage ?? ""];
   const so = stage === undefined ? "" : ` So far, ${stage}.`;
   return `Worker ${current.workerName ?? "?"} has been asked to stop it.${so} If the worker does not report, the run ends after its lease and a grace period.`;
+}
+
+/** The run was cancelled while it had no process, and its flow has a hook. */
+function onlyHook({ run, current }: Waiting, until: Date): ReasonText {
+  const worker = current?.workerName ?? "?";
+  if (current?.startedAt)
+    return {
+      kind: "stop",
+      text: `Worker ${worker} runs the flow's hook for a cancellation, for at most 20 s. Then the run ends.`,
+    };
+  if (current?.workerId)
+    return {
+      kind: "stop",
+      text: `Worker ${worker} is about to run the flow's hook for a cancellation. Then the run ends.`,
+    };
+  const text = `Waiting for a worker of pool "${run.pool}" that runs the flow's hook for a cancellation. If no worker has taken it by ${until.toISOString()}, the run ends without it.`;
+  return { kind: "stop", text, until };
 }
 
 function scheduled({ run, previous }: Waiting): ReasonText {

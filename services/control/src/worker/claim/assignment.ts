@@ -34,6 +34,9 @@ export function assignmentOf(row: AssignedAttempt, leaseMs: number): Assignment 
     trigger,
     scheduledAt: row.scheduledAt.toISOString(),
     leaseMs,
-    endsInMs: row.endsInMs,
+    // A hook has a limit of its own.
+    ...(typeof row.hookReason === "string"
+      ? { endsInMs: null, onlyHook: { reason: row.hookReason } }
+      : { endsInMs: row.endsInMs }),
   };
 }

@@ -4,7 +4,7 @@ import type { HeldAttempt } from "../../runs/index.ts";
 /** Commands to cancel attempts. Every answer repeats them until the attempt has ended. */
 function cancelCommands(held: readonly HeldAttempt[]): Command[] {
   return held
-    .filter((row) => row.state === "cancelling")
+    .filter((row) => row.state === "cancelling" && !row.onlyHook)
     .map((row) => ({ kind: "cancel", attemptId: row.attemptId, reason: row.cancelReason ?? "" }));
 }
 

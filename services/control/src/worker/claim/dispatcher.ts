@@ -1,9 +1,10 @@
-import { type Assignment, type Command, sameFence } from "@towpath/contract";
+import { type Assignment, type Command, ONLY_HOOK_PROTOCOL, sameFence } from "@towpath/contract";
 import { type Deps, graceMs, type Incarnation, type WorkerScope, wakeSequencer } from "../../kernel/index.ts";
 import { isAwaitingWorkers } from "../../pools/index.ts";
 import {
   type AssignedAttempt,
   claimAttempts,
+  claimHooks,
   giveMatched,
   listHeld,
   type ReservedSlot,
@@ -13,7 +14,7 @@ import { Arrivals } from "./arrivals.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
 import { heldCommands } from "./commands.ts";
 import { PollCache } from "./poll-cache.ts";
-import { isUnheard, redeliver } from "./settle.ts";
+import { isUnconfirmed, isUnheard, redeliver } from "./settle.ts";
 import { NOTHING, precedes, type Waiter } from "./waiter.ts";
 
 /** How often the dispatcher checks whether workers have offered again what the database lost, milliseconds. */
@@ -57,6 +58,8 @@ export class Dispatcher {
   #heldLook: NodeJS.Timeout | null = null;
   /** Whether the last look found an attempt that needs more than a slot. The next look then matches at once. */
   #mixed = false;
+  /** Whether the last look found attempts that run only a hook. Then the next one gives these away first: few are, and soon over. */
+  #hooks = false;
   /** The group of equal needs after which the next look begins. */
   #after = "";
 
@@ -227,20 +230,41 @@ export class Dispatcher {
     }
   }
 
-  async #claimFor(waiters: readonly Waiter[]): Promise<void> {
+  async #claimFor(all: readonly Waiter[]): Promise<void> {
+    if (slotsOf(all).length === 0 || (await this.#isHeld())) return;
+    if (this.#hooks || this.#mixed) await this.#claimHooks(all);
+    const waiters = all.filter((one) => !one.answered);
     const slots = slotsOf(waiters);
-    if (slots.length === 0 || (await this.#isHeld())) return;
+    if (slots.length === 0) {
+      this.#dry = false;
+      return;
+    }
     const { claimLeaseMs } = this.#deps.config;
     const { database, clock } = this.#deps;
-    const claimed = this.#mixed
+    const given = this.#mixed
       ? "mixed"
       : await claimAttempts(database.db, clock, { ...this.#pool, slots: slots, claimLeaseMs });
-    if (claimed === "mixed") return this.#match(waiters, slots);
+    if (given === "mixed") return this.#match(waiters, slots);
+    const { claimed, hooks } = given;
     this.#hand(slots, claimed);
+    const isNew = hooks && !this.#hooks;
+    this.#hooks = hooks;
+    if (isNew) await this.#claimHooks(waiters);
     const exhausted = claimed.length < slots.length;
-    // The statement may not have seen what a wake during it was about.
-    this.#dry = exhausted && !this.#again.claim;
+    // The statement may not have seen what a wake during it was about. Another worker may know attempts that run only a hook.
+    this.#dry = exhausted && !this.#again.claim && !hooks;
     if (!exhausted) this.#again.claim = true;
+  }
+
+  /** Gives attempts that run only a hook to the workers that know them. */
+  async #claimHooks(waiters: readonly Waiter[]): Promise<void> {
+    const able = ({ answered, worker: { protocol = 1 } }: Waiter) =>
+      !answered && protocol >= ONLY_HOOK_PROTOCOL;
+    const slots = slotsOf(waiters.filter(able));
+    if (slots.length === 0) return;
+    const { database, clock, config } = this.#deps;
+    const { claimLeaseMs } = config;
+    this.#hand(slots, await claimHooks(database.db, clock, { ...this.#pool, slots, claimLeaseMs }));
   }
 
   /**
@@ -315,7 +339,7 @@ export class Dispatcher {
       const waiter = this.#waiting.get(workerId)?.waiter;
       if (waiter === undefined || waiter.answered) continue;
       const missing = held.filter(
-        (row) => row.state === "claimed" && !waiter.held.some((fence) => sameFence(row, fence)),
+        (row) => isUnconfirmed(row) && !waiter.held.some((fence) => sameFence(row, fence)),
       );
       const commands = held.some(isUnheard) ? heldCommands(held) : [];
       const isDue = commands.length > 0 && this.sent.isDue(workerId, commands);

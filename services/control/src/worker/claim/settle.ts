@@ -37,15 +37,9 @@ export async function settleHeld(
   const known = held.filter((row) => !unknown.includes(row));
   const settled = await disown(deps, worker, {
     poll,
-    missing: unknown.filter(
-      (row) => row.state !== "claimed" && knewOf(row, { ...worker, heard: poll.heard }),
-    ),
+    missing: unknown.filter((row) => !isUnconfirmed(row) && knewOf(row, { ...worker, heard: poll.heard })),
   });
-  const assignments = await redeliver(
-    deps,
-    { worker, seq: poll.seq },
-    unknown.filter((row) => row.state === "claimed"),
-  );
+  const assignments = await redeliver(deps, { worker, seq: poll.seq }, unknown.filter(isUnconfirmed));
   // A redelivered claim with a newer fence already tells the worker that the older claim is over.
   const redelivered = new Set(assignments.map((one) => one.attemptId));
   const abandons = abandonCommands(offered, held).filter((one) => !redelivered.has(one.attemptId));
@@ -70,7 +64,13 @@ export function namedBy({ held, ending = [] }: Naming): readonly Fence[] {
 
 /** Whether a worker has not reflected a command yet: to stop the attempt, or to bring answers. */
 export function isUnheard(row: HeldAttempt): boolean {
-  return (row.state === "cancelling" && row.cancelStage === null) || row.answers !== null;
+  const mustStop = row.state === "cancelling" && !row.onlyHook;
+  return (mustStop && row.cancelStage === null) || row.answers !== null;
+}
+
+/** Whether a worker has not confirmed the start of an attempt that is still to start. */
+export function isUnconfirmed({ state, started, onlyHook }: HeldAttempt): boolean {
+  return state === "claimed" || (onlyHook && !started);
 }
 
 /**
