@@ -3,6 +3,9 @@ import { SENT } from "./canaries.ts";
 import { createScanner } from "./scan.ts";
 import { leaveRemains, type Remains } from "./scene.ts";
 
+/** A scene has dozens of steps, each with processes of its own, on a machine that may be busy. Each step has a limit. */
+const SCENE_MS = 900_000;
+
 const PLACES = ["dump", "files", "log", "wire", "notices"] as const;
 
 /** The kinds whose canary is in a place, sorted. */
@@ -20,7 +23,7 @@ describe("a sealed workspace", () => {
   let remains: Remains;
   beforeAll(async () => {
     remains = await leaveRemains("sealed");
-  });
+  }, SCENE_MS);
 
   test.for(PLACES)("shows no canary in its %s", (place) => {
     expect(found(remains, place)).toEqual([]);
@@ -31,7 +34,7 @@ describe("a workspace that is not sealed", () => {
   let remains: Remains;
   beforeAll(async () => {
     remains = await leaveRemains("plain");
-  });
+  }, SCENE_MS);
 
   test.for(["dump", "files", "wire"] as const)(
     "shows in its %s what DATA.md says is sent, and nothing else",

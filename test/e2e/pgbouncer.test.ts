@@ -1,5 +1,6 @@
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
+import { newWorkspaceKey } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   createTestDatabase,
@@ -39,15 +40,24 @@ describe.skipIf(program === undefined)("two control planes behind PgBouncer in t
       ...beside,
       [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
     }));
-    await using worker = await stack.startWorker({ settings: { url: other.url } });
+    const SEAL = newWorkspaceKey();
+    await using worker = await stack.startWorker({
+      settings: { url: other.url, workspaceKeys: [{ env: "SEAL" }], logs: "stored" },
+      env: { SEAL },
+    });
     const folder = await mkdtemp(join(stack.folder, "work-"));
     const runId = await stack.run("held", { folder });
     await heldPid(folder);
     const followed = stack.waitForRun(runId);
     await letGo(folder);
     expect(await followed).toMatchObject({ state: "completed", attempts: 1 });
-    const log = await stack.towpath(["logs", runId]);
+    // The reader asks one process, and the worker polls at the other: the texts pass between them by NOTIFY.
+    const isWhole = async () => (await stack.client.getLogs({ params: { runId }, query: {} })).end;
+    await expect.poll(isWhole, { timeout: 120_000 }).toBe(true);
+    const log = await stack.towpath(["logs", runId], { env: { TOWPATH_WORKSPACE_KEY: SEAL } });
     expect(log).toMatchObject({ code: 0, output: expect.stringContaining("after the hold") });
+    const { entries } = await stack.client.getLogs({ params: { runId }, query: {} });
+    expect(entries.every((entry) => entry.kind === "gap" || entry.text === "")).toBe(true);
     const { items } = await other.client.listRuns({ query: { limit: 10 } });
     expect(items.map(({ id }) => id)).toEqual([runId]);
     worker.kill("SIGTERM");

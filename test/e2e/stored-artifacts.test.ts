@@ -155,6 +155,19 @@ inEachLanguage((language) => {
     expect(table.kind === "table" && table.rows.at(-1)).toEqual([4_999, 4_999 ** 2]);
     expect(await logOf(runId)).toMatch(/too large: .*1,?000,?000/);
     expect(await findInDatabase(stack.databaseUrl, [MARKER])).toEqual([]);
+
+    // What left is replayed: where each body is, and nothing of it, also after a reader got it.
+    const wire = await stack.towpath(["wire", runId, "--raw", "--config", join(stack.folder, "first.json")]);
+    expect(wire.code, wire.output).toBe(0);
+    const bodies = wire.output
+      .split("\n")
+      .filter((line) => line.startsWith("{"))
+      .map((line): { type: string; key?: string; body?: object } => JSON.parse(line))
+      .filter(({ type }) => type === "artifact");
+    const rows = await storedIn(runId, "rows");
+    const left = Object.fromEntries(bodies.map(({ key = "", body }) => [key, body]));
+    expect(left).toEqual({ small: { kind: "sealed", sealed: expect.any(String) }, report, rows });
+    expect(wire.output).not.toContain(MARKER);
     await stop(worker);
   });
 

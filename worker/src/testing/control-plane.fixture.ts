@@ -48,6 +48,8 @@ export class FakeControlPlane {
   checkpoints: CheckpointPage["items"][] = [];
   /** Everything that was received, as text. */
   received = "";
+  /** Whether it says that readers get stored bodies. It asks for none. */
+  passesStored = false;
   incarnation = uuidv7(Date.now());
   /** The position of its database. Null: it does not send one, like an earlier release. */
   position: number | null = 1_000;
@@ -273,6 +275,7 @@ export class FakeControlPlane {
       poolId: this.poolId,
       incarnation: this.incarnation,
       renewIntervalMs: this.renewIntervalMs,
+      ...(this.passesStored && { reads: true }),
     };
   }
 

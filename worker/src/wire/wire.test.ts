@@ -1,12 +1,14 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
-import { uuidv7 } from "@towpath/contract";
+import { BulkRecord, newWorkspaceKey, uuidv7 } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { z } from "zod";
 import { Spool } from "../attempts/spool.ts";
 import { openReserve } from "../journal/index.ts";
+import type { WorkerSettings } from "../settings.ts";
 import { WorkerTestEnv } from "../testing/test-env.fixture.ts";
 import { printRuns, printWire } from "./command.ts";
 import { readRun } from "./read-run.ts";
@@ -89,22 +91,51 @@ test("runs are found by an id's end, each once, however often it was claimed", a
   expect(lists.map((list) => JSON.parse(list).toSorted())).toEqual([["run-2b"], ["run-1a", "run-2a"], []]);
 });
 
-test("raw output is, record for record, what a worker sent", async () => {
+/** Plays a flow on a worker, and reads what its journal has of the run, and what the control plane got. */
+async function playedBy(settings: Partial<WorkerSettings>, body: string) {
   const testEnv = await WorkerTestEnv.open();
   try {
-    await testEnv.start();
-    const spec = await testEnv.deployFlow(`
-      await gateway.log("é 日本");
-      await gateway.send({ type: "artifact", key: "notes", body: { kind: "markdown", text: "# Done" } });
-    `);
-    const attempt = testEnv.plane.submit(spec);
+    testEnv.plane.passesStored = true;
+    await testEnv.start(settings);
+    const attempt = testEnv.plane.submit(await testEnv.deployFlow(body));
     await testEnv.plane.untilEnded(attempt);
     const { records } = await readRun(join(testEnv.dir, "state", "journals"), attempt.runId);
     const texts: string[] = [];
     for await (const record of records) texts.push(record.text);
-    expect(texts.length).toBeGreaterThanOrEqual(4);
-    for (const sent of texts) expect(testEnv.plane.received).toContain(sent);
+    return { texts, received: testEnv.plane.received };
   } finally {
     await testEnv.close();
   }
+}
+
+test("raw output is, record for record, what a worker sent", async () => {
+  const { texts, received } = await playedBy(
+    {},
+    `await gateway.log("é 日本");
+    await gateway.send({ type: "artifact", key: "notes", body: { kind: "markdown", text: "# Done" } });`,
+  );
+  expect(texts.length).toBeGreaterThanOrEqual(4);
+  for (const sent of texts) expect(received).toContain(sent);
+});
+
+test("of lines in the store, raw output has the address that was sent, and no text", async () => {
+  await writeFile(join(dir, "workspace.key"), newWorkspaceKey());
+  const { texts, received } = await playedBy(
+    { workspaceKeys: [{ file: join(dir, "workspace.key") }], logs: "stored" },
+    `await gateway.log("canary-in-a-line");
+    await gateway.log("another canary-in-a-line");`,
+  );
+  for (const sent of texts) expect(received).toContain(sent);
+  const records = texts.map((sent) => z.looseObject({ type: z.string() }).parse(JSON.parse(sent)));
+  const logs = records.filter(({ type }) => type === "log").map((one) => BulkRecord.parse(one));
+  expect(logs.length).toBeGreaterThan(0);
+  for (const log of logs) {
+    if (log.type !== "log") throw new Error(`not a log record: ${log.type}`);
+    expect(log.stored).toMatchObject({
+      hash: expect.stringMatching(/^[0-9a-f]{64}$/),
+      from: expect.any(Number),
+    });
+    expect(log.lines.map(({ text: own }) => own)).toEqual(log.lines.map(() => ""));
+  }
+  expect(`${texts.join("")}${received}`).not.toContain("canary-in-a-line");
 });
