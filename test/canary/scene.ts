@@ -102,9 +102,10 @@ export async function leaveRemains(mode: "sealed" | "plain"): Promise<Remains> {
       ]),
     ),
   };
+  // A worker whose session is older than the sealing sends keys of events in plain text until it hears of it.
+  if (key !== null) await towpath("workspace", "seal", "--yes");
   const first = await stack.startWorker(workerOptions);
   const keeper = await startKeeper(stack, { url: tap.url, workspaceKeys });
-  if (key !== null) await towpath("workspace", "seal", "--yes");
   await client.createNotifier({ body: { name: "hook", url: receiver.url } });
   const scene = { stack, client, towpath, withKey, isSealed, notices };
   await Promise.all(own.map(({ language, canaries }) => play(scene, language, canaries)));
