@@ -2,9 +2,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
 import { findMarked } from "../host/index.ts";
+import type { StoredAttempt } from "./attempt-store.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
-import { watchLinger } from "./stop.ts";
+import { HOOK_TOO_LONG, watchLinger, watchTimeout } from "./stop.ts";
 
 const MARK = `TOWPATH_TEST_LINGER=${process.pid}`;
 
@@ -46,4 +47,27 @@ test("a process that stays after its flow has ended is stopped, and the log says
     /^The flow had ended, but its process stayed for 30 s.* child processes .*Still running: \d+ \(sleep\)\.$/,
   );
   expect(said).toEqual(["lingering", 30_000]);
+});
+
+test("an attempt that runs only a hook is killed after the time of a hook, whatever the time limits of its run are", async () => {
+  const clock = { atMs: 0, nowMs: () => clock.atMs };
+  const sleep = async (ms: number) => {
+    clock.atMs += ms;
+  };
+  const killed = Promise.withResolvers<number>();
+  const said: unknown[] = [];
+  const claimed = {
+    process: { kill: () => killed.resolve(clock.atMs) },
+    requestStop: ({ reason }: { reason: string }) => void said.push(reason),
+    note: async (_: string, text: string) => void said.push(text),
+  } as unknown as ClaimedAttempt;
+  const stored = {
+    launchedAtMs: 0,
+    assignment: { onlyHook: { reason: "enough" }, endsInMs: 1, trigger: { kind: "manual" } },
+    spec: { timeoutMs: 1, runTimeoutMs: 1 },
+  } as unknown as StoredAttempt;
+  const deps = { bootClock: clock, sleep } as unknown as AttemptDeps;
+  watchTimeout(deps, { claimed, stored }, new AbortController().signal);
+  expect(await killed.promise).toBe(20_000);
+  expect(said).toEqual([HOOK_TOO_LONG]);
 });

@@ -146,8 +146,10 @@ export function watchTimeout(deps: AttemptDeps, { claimed, stored }: Watched, si
   if (stored.assignment.onlyHook !== undefined) {
     void sleepUntil(deps, { endsAtMs: () => launchedAtMs + CLEAN_UP_MS, signal }).then(async (passed) => {
       if (!passed) return;
+      // Before the end of the process, after which nothing more is written.
+      const noted = claimed.note("warn", HOOK_TOO_LONG).catch(() => {});
       claimed.process?.kill();
-      await claimed.note("warn", HOOK_TOO_LONG).catch(() => {});
+      await noted;
     });
     return;
   }

@@ -25,6 +25,9 @@ export interface States extends Record<string, unknown> {
     state: string;
     epoch: number;
     nonce: string;
+    /** Whether it runs only a hook, and whether a worker has started it. */
+    hook: boolean;
+    started: boolean;
     /** The end of its lease. Null: no worker holds it. */
     lease: string | null;
   }[];
@@ -48,7 +51,7 @@ export async function readStates(testEnv: TestEnv, tenancy: Tenancy): Promise<St
     (select coalesce(json_agg(json_build_object('id', id, 'state', state, 'attempts', attempts) order by id), '[]')
       from run where workspace_id = ${workspaceId}) as runs,
     (select coalesce(json_agg(json_build_object('id', id, 'run', run_id, 'state', state, 'epoch', epoch, 'nonce', nonce,
-      'lease', lease_expires_at) order by id), '[]')
+      'hook', hook_until is not null, 'started', started_at is not null, 'lease', lease_expires_at) order by id), '[]')
       from attempt where workspace_id = ${workspaceId}) as attempts,
     (select coalesce(json_agg(json_build_object('id', id, 'run', run_id, 'state', state, 'handle', handle::text) order by id), '[]')
       from job where workspace_id = ${workspaceId}) as jobs`);

@@ -73,6 +73,8 @@ test.each(Object.entries(YARDS))(
           await history.lines.check(testEnv, 100);
           for (const { state } of after.runs) seen.add(state);
           for (const { state } of after.jobs) seen.add(`job ${state}`);
+          for (const one of after.attempts)
+            if (one.hook) seen.add(`hook ${one.started ? "started" : "waiting"} ${one.state}`);
           before = after;
         }
         await settle(history, { tenancy, yard });
@@ -94,6 +96,8 @@ test.each(Object.entries(YARDS))(
       expect(seen).toContain(state);
     for (const state of ["intended", "submitted", "ended", "cancelling"])
       expect(seen).toContain(`job ${state}`);
+    for (const state of ["waiting cancelling", "started cancelling", "started cancelled"])
+      expect(seen).toContain(`hook ${state}`);
   },
   300_000,
 );

@@ -199,6 +199,8 @@ export const FAR_HOOK: readonly Step[] = [
   { do: "release", worker: 1, claim: 0 },
   { do: "answer", run: 0, at: 0, path: "question" },
   { do: "pass", seconds: 6 },
+  // The first answer only says that the released claim is over.
+  { do: "poll", worker: 1, forget: false, lost: false },
   { do: "poll", worker: 1, forget: false, lost: false },
   { do: "start", worker: 1, claim: 0, alone: true },
   { do: "renew", worker: 1, claim: 0 },
