@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { linesOf } from "./testing/fake-attempt.fixture.ts";
 import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
@@ -41,6 +42,36 @@ test("a cancelled flow that listens ends by itself", async () => {
   );
   await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   testEnv.plane.cancel(attempt);
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  expect(linesOf(attempt)).toContain("log: enough of it");
+  expect(attempt.control.filter(({ type }) => type === "stage")).toMatchObject([{ stage: "asked" }]);
+});
+
+/** As the engines do, it takes its context from its task, and asks for commands a moment later. */
+const LISTENS_LATE = (go: string) => `
+import { existsSync } from "node:fs";
+import { connect } from "./sdk.mjs";
+export const main = { [Symbol.for("towpath.run-flow")]: async (address) => {
+  const gateway = connect(address);
+  await gateway.log("up");
+  while (!existsSync(${JSON.stringify(go)})) await new Promise((resolve) => setTimeout(resolve, 20));
+  const { body } = await gateway.commands(0);
+  await gateway.log(body.cancel.reason);
+  await gateway.outcome("cancelled");
+  return "cancelled";
+} };`;
+
+test("a flow that is cancelled before it listens for the first time is asked too", async () => {
+  await testEnv.start();
+  const go = join(testEnv.dir, "go");
+  const entry = { kind: "flow", module: "flow.mjs", export: "main" } as const;
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy({ "flow.mjs": LISTENS_LATE(go) }, { entry, killGraceMs: 30_000 }),
+  );
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
+  testEnv.plane.cancel(attempt);
+  await testEnv.plane.until("it was asked", () => attempt.control.some(({ type }) => type === "stage"));
+  await writeFile(go, "");
   expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
   expect(linesOf(attempt)).toContain("log: enough of it");
   expect(attempt.control.filter(({ type }) => type === "stage")).toMatchObject([{ stage: "asked" }]);

@@ -168,6 +168,8 @@ async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess):
   failpoint("launch");
   claimed.process = heldProcess(deps, claimed, runner);
   const { prepared } = running;
+  // It has its context with its task, and asks for commands a moment later. Until then it must not count as deaf.
+  if (prepared.spec.entry.kind !== "command") claimed.board.greeted();
   const isInside = runner.room !== null;
   const [{ dir }, interpreter, packages] = await Promise.all([
     prepared.code(),

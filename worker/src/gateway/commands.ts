@@ -19,7 +19,7 @@ export interface CommandBoard {
   answers(paths: readonly string[]): boolean;
   /** The state as soon as its revision differs from the given one, or when the wait is over. */
   waitFor(args: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
-  /** Notes that a process has asked for its context. It knows the protocol and will listen soon. */
+  /** Notes that a process has its context. It knows the protocol and will listen soon. */
   greeted(): void;
   /** Whether a process listens now or did lately. Otherwise there is no point in asking it. */
   listening(): boolean;
