@@ -79,7 +79,7 @@ function changesOf(run: Run, ask: (rerun: "failure" | "again") => () => void): E
     };
     const asks = {
       title: `Cancel run ${shortId(run.id)} of ${run.deployment}?`,
-      text: "A running run gets a signal to stop and its clean-up time. A waiting run ends at once.",
+      text: "A running run gets a signal to stop and its clean-up time. A waiting run ends at once, or after its flow's onCancellation hook.",
       does: "Cancel the run",
     };
     return [{ id: "cancel", name: "Cancel this run", note, icon: X, asks, go: () => report(cancel) }];

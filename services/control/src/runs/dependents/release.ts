@@ -12,10 +12,19 @@ export async function releaseDependents(tx: Tx, deps: Deps, ended: readonly Move
   const [first] = marked;
   if (first === undefined) return;
   const a = { workspaceId: first.workspaceId, runIds: marked.map((row) => row.id) };
-  await writeChanges(tx, waitChanges(await cancelWaits(tx, deps.clock, a)));
+  await closeWaits(tx, deps, a);
   await closeOpenJobs(tx, deps, a);
   const awaited = await noteEnds(tx, deps.clock, a);
   if ((await noteOrphans(tx, deps.clock, a)) || awaited) wakeAfterCommit(tx, "change", DUE);
+}
+
+/** Cancels the open waits of runs in which nothing waits for them any more. The caller holds the locks of the runs. */
+export async function closeWaits(
+  tx: Tx,
+  deps: Deps,
+  args: { workspaceId: string; runIds: readonly string[] },
+): Promise<void> {
+  await writeChanges(tx, waitChanges(await cancelWaits(tx, deps.clock, args)));
 }
 
 /** Which jobs: those of runs, or those with these ids. */

@@ -163,7 +163,7 @@ export async function keptOpen(
   return new Set(kept.map((one) => one.runId));
 }
 
-/** Cancels the open waits of runs that have ended. @returns the run of each */
+/** Cancels the open waits of runs. @returns the run of each */
 export function cancelWaits(
   tx: Tx,
   clock: Clock,

@@ -7,6 +7,7 @@ import { expirePeriodicJob } from "../end/expire.ts";
 import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { setLimit } from "../read/limits.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
+import { listWaits } from "../read/waits.ts";
 import { cancelRun } from "../requests/requests.ts";
 import { question, startedIn } from "../waits/waiting-flow.fixture.ts";
 import { HOOK_WAIT_MS } from "./cancel.ts";
@@ -156,11 +157,19 @@ test("if its worker dies after the start, the hook does not run again and the ru
   expect((await (await run.newWorker("other")).look()).assignments).toEqual([]);
 });
 
+test("the questions of a run that was cancelled are closed at once, and no longer listed", async () => {
+  const run = await suspended();
+  await run.cancel();
+  const { scope } = run.tenancy;
+  const { items } = await listWaits(testEnv.deps, scope, { runId: run.id });
+  expect(items).toMatchObject([{ kind: "input", state: "cancelled" }]);
+});
+
 test("a second cancellation, an answer and the time limits change nothing while the hook waits", async () => {
   const run = await suspended();
   await run.cancel();
   await run.cancel("again");
-  await run.answer("question", true);
+  await expect(run.answer("question", true)).rejects.toMatchObject({ code: "wait-settled" });
   await expirePeriodicJob.runOnce(testEnv.deps);
   expect(await run.get()).toMatchObject({ state: "cancelling", attempts: 2, cancelReason: "enough" });
 });

@@ -8,7 +8,7 @@ import {
   wentBackAt,
 } from "../../kernel/index.ts";
 import { leaveWaitList, returnSlots } from "../admit/admission.ts";
-import { cancelJobs, releaseDependents } from "../dependents/release.ts";
+import { cancelJobs, closeWaits, releaseDependents } from "../dependents/release.ts";
 import { existingRun } from "../history/find.ts";
 import { moveAttempt, moveRun } from "../moves/apply.ts";
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../moves/locks.ts";
@@ -73,6 +73,8 @@ export async function cancelIn(tx: Tx, deps: Deps, args: Cancellation): Promise<
     ...(hooks && { attempt: { id: uuidv7(deps.clock.nowMs()), limited: false, hookMs: HOOK_WAIT_MS } }),
   });
   if (hasEnded(row)) await releaseDependents(tx, deps, [row]);
+  // The flow does not run again, so nobody needs to answer its questions.
+  else if (waits && live.hasDependents) await closeWaits(tx, deps, { workspaceId, runIds: [runId] });
   wakeWorkerAfterCommit(tx, held?.workerId ?? null);
   return true;
 }

@@ -62,7 +62,8 @@ function questionOf(
   if (row === null || row.who === null || row.schema === null) throw noWait(args);
   if (row.state === "satisfied")
     throw new Problem("wait-settled", `${row.answeredBy ?? "Somebody"} has answered it already.`);
-  if (row.state === "cancelled") throw new Problem("wait-settled", "The run has ended.");
+  if (row.state === "cancelled")
+    throw new Problem("wait-settled", "The run has been cancelled or has ended.");
   if (row.state === "expired" || (row.leftMs !== null && row.leftMs <= 0))
     throw new Problem("wait-settled", "Its deadline has passed.");
   return { ...row, who: row.who, schema: row.schema };

@@ -32,7 +32,7 @@ export function CancelDialog({ run, onClose }: { run: RunSummary; onClose: () =>
         <p>
           {run.deployment} is {run.state}.{" "}
           {isWaiting(run.state)
-            ? "It has no process, so it ends at once."
+            ? "It has no process. It ends at once, or after its flow's onCancellation hook."
             : "It gets a signal to stop and its clean-up time."}{" "}
           A rerun can reuse the results of its completed tasks.
         </p>
