@@ -57,9 +57,9 @@ function statusOf(
   finds: LogFinds | undefined,
   { at, isSealed }: { at: number | null; isSealed: boolean },
 ): string {
+  if (isSealed) return "sealed lines are not searched";
   if (finds === undefined) return "…";
   if (finds.lines === 0 && finds.stored) return "stored lines are not searched";
-  if (finds.lines === 0 && isSealed) return "sealed lines are not searched";
   const lines = `${finds.lines.toLocaleString("en-US")}${finds.whole ? "" : "+"}`;
   if (finds.lines === 0)
     return finds.whole ? "none" : `none in ${finds.searched.toLocaleString("en-US")} lines`;
@@ -85,7 +85,8 @@ export function useLogSearch(args: {
     text,
     from: search.from,
     live: args.live,
-    isOn: text !== "" && !isTyping,
+    // Nothing would be found, and the text may be a secret.
+    isOn: text !== "" && !isTyping && !isSealed,
   });
   const finds = text === "" ? undefined : data;
   const placeOf = (at: number | null) => (at === null || !finds ? undefined : finds.finds[at - finds.first]);
@@ -100,7 +101,7 @@ export function useLogSearch(args: {
     text: search.text,
     place: placeOf(search.at),
     status: statusOf(finds, { at: search.at, isSealed }),
-    note: finds?.stored ? STORED_SEARCH : isSealed ? SEALED_SEARCH : undefined,
+    note: isSealed ? SEALED_SEARCH : finds?.stored ? STORED_SEARCH : undefined,
     isSearching: isFetching || isTyping,
     onText: (next) => setSearch(next === "" ? NONE : { text: next, from: args.seen() ?? "0:0", at: null }),
     go,
