@@ -1,4 +1,4 @@
-import type { AnswerRead, ReadRequest } from "@towpath/contract";
+import { type AnswerRead, LIMITS, type ReadRequest } from "@towpath/contract";
 import pLimit, { type LimitFunction } from "p-limit";
 import type { Logger } from "pino";
 import type { Clock } from "../host/index.ts";
@@ -15,7 +15,7 @@ export interface ReadCaps {
   readonly perMinute: number;
 }
 
-const CAPS: ReadCaps = { atOnce: 4, waiting: 60, perMinute: 3_000 };
+const CAPS: ReadCaps = { atOnce: 4, waiting: 60, perMinute: LIMITS.storedReadsPerMinute };
 const MINUTE_MS = 60_000;
 
 /** What a worker answers reads with. */

@@ -54,8 +54,7 @@ export function remaining({ capacity }: WorkerFacts): readonly Remaining[] {
     },
     {
       can: "Ask a worker that has a workspace key for stored bodies of runs",
-      limit:
-        "sealed files that the worker's own key opens for the run that is asked about; 600 reads a minute",
+      limit: `sealed files that the worker's own key opens for the run that is asked about; ${LIMITS.storedReadsPerMinute.toLocaleString("en")} reads a minute`,
     },
     {
       can: "Start a run as if a person had, with any ref as a parameter",

@@ -31,6 +31,8 @@ export const LIMITS = {
   storedRows: 10_000,
   /** Stored bodies that readers of one workspace wait for at once, at one process of the control plane. */
   storedReads: 16,
+  /** Reads of stored bodies that a worker answers in a minute. */
+  storedReadsPerMinute: 3_000,
   /** The longest that a reader waits for a stored body, milliseconds. */
   storedWaitMs: 20_000,
   /** Artifact keys of one attempt. A key can be reused without limit. */
